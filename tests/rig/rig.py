@@ -1,0 +1,360 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Boots the emulated laptop. Runs in the build root; called by './carrel rig'."""
+
+import argparse
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+CACHE = "/cache"
+
+# Exit statuses of a rig; anything else is the script's own.
+CORE_PANIC, DOM0_PANIC, LOST, TIMEOUT = 120, 121, 122, 124
+MEANING = {CORE_PANIC: "the core panicked", DOM0_PANIC: "the service domain panicked",
+           LOST: "the machine stopped before the script's end", TIMEOUT: "time limit reached"}
+
+ENDINGS = [
+    (re.compile(r"^carrel: panic"), CORE_PANIC),
+    (re.compile(r"^\(XEN\) Panic on CPU|^Panic on CPU"), CORE_PANIC),
+    (re.compile(r"Kernel panic - not syncing"), DOM0_PANIC),
+    (re.compile(r"^\(XEN\) Hardware Dom0 crashed|^carrel: .*service domain (crashed|died)"), DOM0_PANIC),
+]
+EXIT = re.compile(r"CARREL-SCRIPT-EXIT (\d+)")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|\r")
+
+# What QEMU's TCG gets wrong is hidden: see README.md.
+QEMU_CPU = "EPYC,+svm,+npt,+invtsc,-rdtscp,-avx,-avx2,-fma,-f16c,-monitor"
+
+
+def say(text):
+    print(f"rig: {text}", file=sys.stderr, flush=True)
+
+
+def options(argv):
+    p = argparse.ArgumentParser(prog="carrel rig", description="Boot the emulated laptop.")
+    p.add_argument("--core", choices=["carrel", "xen"], default="carrel",
+                   help="which hypervisor: ours, or Debian's Xen 4.20 as the reference")
+    p.add_argument("--cpu", choices=["amd", "intel"], default="amd",
+                   help="amd: QEMU with SVM and VT-d; intel: Bochs with VT-x (small service domain)")
+    p.add_argument("--smp", type=int, default=1, metavar="N", help="physical processors (1)")
+    p.add_argument("--mem", default="", metavar="SIZE", help="memory, as 1536M or 2G")
+    p.add_argument("--share", metavar="DIR", help="show DIR, read-only, as /mnt/share")
+    p.add_argument("--script", metavar="FILE", help="run FILE as root in the service domain, then stop")
+    p.add_argument("--timeout", type=int, metavar="S", help="time limit in seconds")
+    p.add_argument("--screenshot", metavar="FILE", help="save the screen as a PNG at the end (amd)")
+    p.add_argument("--keep", action="store_true", help="keep the run's directory and say where it is")
+    p.add_argument("--direct", action="store_true",
+                   help="no disk: QEMU loads the core, the kernel and a small initramfs (amd)")
+    p.add_argument("--firmware", choices=["bios", "uefi"], default="uefi", help="of the disk rig")
+    p.add_argument("--cmdline", default="", metavar="TEXT", help="added to the core's command line")
+    p.add_argument("--dom0-cmdline", default="", metavar="TEXT", help="added to the service domain's")
+    p.add_argument("--dom0-mem", default="768M", metavar="SIZE", help="the service domain's memory")
+    p.add_argument("--qemu-args", default="", metavar="TEXT", help="added to QEMU's command line, e.g. '-d int'")
+    p.add_argument("--core-file", metavar="FILE", help="boot this ELF instead of the one that was built")
+    p.add_argument("--log", metavar="FILE", help="copy the console there (default: OUT/rig.log)")
+    return p.parse_args(argv)
+
+
+def small_parts():
+    """The direct rigs' kernel and initramfs, made once for each version of their recipe."""
+    sources = ["initramfs.sh", "guest-init", "dom0-init", "guest.cfg", "../../dom0/image/extract-vmlinux"]
+    digest = hashlib.sha256(os.environ.get("CARREL_ROOT", "").encode())
+    for name in sources:
+        with open(os.path.join(HERE, name), "rb") as f:
+            digest.update(f.read())
+    path = f"{CACHE}/small-{digest.hexdigest()[:12]}"
+    with open(f"{CACHE}/small.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(path):
+            say("making the small service domain")
+            shutil.rmtree(path + ".new", ignore_errors=True)
+            os.mkdir(path + ".new")
+            subprocess.run([f"{HERE}/initramfs.sh", path + ".new"], check=True, stdout=subprocess.DEVNULL)
+            os.rename(path + ".new", path)
+    return path
+
+
+def cpio(tree):
+    names = subprocess.run(["find", "."], cwd=tree, check=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"], cwd=tree, input=names,
+                          check=True, stdout=subprocess.PIPE).stdout
+
+
+def script_cpio(opts, run):
+    """A second archive with /script and /mnt/share; the kernel unpacks it over the first."""
+    if not opts.script and not opts.share:
+        return b""
+    tree = f"{run}/extra"
+    os.makedirs(f"{tree}/mnt")
+    if opts.script:
+        shutil.copy(opts.script, f"{tree}/script")
+        os.chmod(f"{tree}/script", 0o755)
+    if opts.share:
+        shutil.copytree(opts.share, f"{tree}/mnt/share", symlinks=True)
+    return cpio(tree)
+
+
+def core_file(opts, small):
+    if opts.core_file:
+        return opts.core_file
+    path = f"{small}/xen" if opts.core == "xen" else "/out/hv/carrel-core"
+    if not os.path.exists(path):
+        sys.exit(f"rig: {path} isn't there: has the core been built?")
+    return path
+
+
+def core_cmdline(opts):
+    if opts.core == "xen":
+        line = (f"dom0=pvh dom0_mem={opts.dom0_mem},max:{opts.dom0_mem} dom0_max_vcpus=1 com1=115200,8n1 "
+                "console=com1 loglvl=all guest_loglvl=all noreboot")
+        if opts.cpu == "intel":
+            # PVH dom0 needs an IOMMU in Xen and Bochs has none, so the reference runs a PV one there.
+            line = line.replace("dom0=pvh ", "")
+    else:
+        line = f"dom0_mem={opts.dom0_mem} console=com1"
+        if opts.cpu == "intel":
+            line += " iommu=off"
+    return f"{line} {opts.cmdline}".strip()
+
+
+def dom0_cmdline(opts, interactive):
+    line = "console=hvc0 rdinit=/init loglevel=6 panic=1"
+    if not opts.script and not interactive:
+        line += " carrel.shell=0"
+    return f"{line} {opts.dom0_cmdline}".strip()
+
+
+def qemu_base(opts, run, interactive):
+    args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-M", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-cpu", QEMU_CPU,
+            "-smp", str(opts.smp), "-m", opts.mem or "2G",
+            "-device", "intel-iommu,intremap=on",
+            "-chardev", f"stdio,id=console,signal={'off' if interactive else 'on'}",
+            "-serial", "chardev:console",
+            "-qmp", f"unix:{run}/qmp,server=on,wait=off"]
+    return args
+
+
+def direct(opts, run, interactive):
+    small = small_parts()
+    initramfs = f"{run}/initramfs"
+    with open(initramfs, "wb") as out:
+        with open(f"{small}/dom0.cpio", "rb") as f:
+            shutil.copyfileobj(f, out)
+        out.write(script_cpio(opts, run))
+    double = lambda text: text.replace(",", ",,")
+    return qemu_base(opts, run, interactive) + [
+        "-vga", "std",
+        "-kernel", core_file(opts, small), "-append", core_cmdline(opts),
+        "-initrd", f"{small}/vmlinux {double(dom0_cmdline(opts, interactive))},{initramfs}",
+    ] + opts.qemu_args.split()
+
+
+class Console:
+    """Copies a console to stdout and to a log, and tells how the run ended."""
+
+    def __init__(self, log):
+        self.log = open(log, "wb")
+        self.partial = ""
+        self.last = []
+        self.status = None
+        self.ended = None
+        self.marks = []
+        self.start = time.monotonic()
+
+    def feed(self, data):
+        self.log.write(data)
+        self.log.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        lines = (self.partial + data.decode("utf-8", "replace")).split("\n")
+        self.partial = lines.pop()[-4096:]
+        for line in lines:
+            self.line(ESCAPES.sub("", line))
+
+    def line(self, line):
+        self.last = (self.last + [line])[-25:]
+        now = time.monotonic()
+        if "CARREL-DOM0-" in line:
+            self.marks.append((now - self.start, re.search(r"CARREL-DOM0-\w+", line).group(0)))
+        found = EXIT.search(line)
+        if found:
+            self.finish(int(found.group(1)), 3)
+            return
+        for pattern, status in ENDINGS:
+            if self.status is None and pattern.search(line):
+                self.finish(status, 3)
+
+    def finish(self, status, grace):
+        if self.status is None:
+            self.status = status
+            self.ended = time.monotonic() + grace
+
+
+def follow(opts, args, console, limit, interactive, source=None, stdin=None):
+    """Runs the emulator until the run ends; source is a file to tail instead of its stdout."""
+    deadline = time.monotonic() + limit if limit else None
+    stdin = None if interactive else subprocess.DEVNULL
+    proc = subprocess.Popen(args, stdin=stdin, stdout=subprocess.DEVNULL if source else subprocess.PIPE,
+                            start_new_session=not interactive)
+    tail = None
+    try:
+        while True:
+            if source:
+                if tail is None and os.path.exists(source):
+                    tail = open(source, "rb", buffering=0)
+                data = tail.read(65536) if tail else b""
+                if not data:
+                    time.sleep(0.05)
+                finished = proc.poll() is not None and not data
+            else:
+                ready = select.select([proc.stdout], [], [], 0.2)[0]
+                data = os.read(proc.stdout.fileno(), 65536) if ready else b""
+                finished = bool(ready) and not data
+            if data:
+                console.feed(data)
+            now = time.monotonic()
+            if finished:
+                if console.status is None:
+                    console.status = LOST
+                return
+            if console.ended and now > console.ended:
+                return
+            if deadline and now > deadline:
+                console.finish(TIMEOUT, 0)
+                return
+    finally:
+        if opts.screenshot and opts.cpu == "amd":
+            screenshot(opts, os.path.dirname(console.log.name))
+        if proc.poll() is None:
+            proc.terminate()
+            try:
+                proc.wait(5)
+            except subprocess.TimeoutExpired:
+                proc.kill()
+                proc.wait()
+
+
+def screenshot(opts, run):
+    import json
+    import socket
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect(f"{run}/qmp")
+        s.settimeout(10)
+        stream = s.makefile("rw")
+        stream.readline()
+        for command, arguments in (("qmp_capabilities", {}),
+                                   ("screendump", {"filename": opts.screenshot, "format": "png"})):
+            stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            stream.flush()
+            while True:
+                answer = json.loads(stream.readline())
+                if "return" in answer or "error" in answer:
+                    break
+    except OSError as e:
+        say(f"no screenshot: {e}")
+
+
+def iso(opts, run, small, interactive):
+    tree = f"{run}/iso"
+    os.makedirs(f"{tree}/boot/grub")
+    shutil.copy(core_file(opts, small), f"{tree}/boot/core")
+    os.symlink(f"{small}/vmlinux", f"{tree}/boot/vmlinux")
+    with open(f"{tree}/boot/initramfs", "wb") as out:
+        with open(f"{small}/dom0.cpio", "rb") as f:
+            shutil.copyfileobj(f, out)
+        out.write(script_cpio(opts, run))
+    with open(f"{tree}/boot/grub/grub.cfg", "w") as f:
+        f.write("serial --unit=0 --speed=115200\nterminal_output serial\nset timeout=0\n"
+                "echo GRUB: loading\n"
+                f"multiboot2 /boot/core {core_cmdline(opts)}\n"
+                f"module2 /boot/vmlinux {dom0_cmdline(opts, interactive)}\n"
+                "module2 /boot/initramfs\n"
+                "echo GRUB: starting\nboot\n")
+    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--locales=", "--fonts=", "--themes=",
+                    "-o", f"{run}/boot.iso", tree, "--", "-follow", "on"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return f"{run}/boot.iso"
+
+
+def megabytes(size):
+    number, unit = re.fullmatch(r"(\d+)([MG]?)", size.upper()).groups()
+    return int(number) * (1024 if unit == "G" else 1)
+
+
+def bochs(opts, run, interactive):
+    small = small_parts()
+    image = iso(opts, run, small, interactive)
+    mem = megabytes(opts.mem or "1536M")
+    with open(f"{run}/bochsrc", "w") as f:
+        f.write(f"""memory: guest={mem}, host={mem}
+cpu: model=corei7_skylake_x, count={opts.smp}, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+romimage: file=/opt/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path={image}, status=inserted
+boot: cdrom
+com1: enabled=1, mode=file, dev={run}/serial
+clock: sync=none
+display_library: rfb, options="timeout=0"
+log: {run}/bochs.log
+panic: action=fatal
+error: action=report
+info: action=report
+debug: action=ignore
+""")
+    with open(f"{run}/go", "w") as f:
+        f.write("c\n")
+    return ["bochs", "-q", "-f", f"{run}/bochsrc", "-rc", f"{run}/go"]
+
+
+def main():
+    opts = options(sys.argv[1:])
+    interactive = not opts.script and sys.stdin.isatty() and opts.cpu == "amd"
+    limit = opts.timeout if opts.timeout is not None else (0 if interactive else 600)
+    run = tempfile.mkdtemp(prefix="rig-", dir="/out" if opts.keep else "/tmp")
+    console = Console(f"{run}/console.log")
+    signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))
+    try:
+        if opts.cpu == "intel":
+            follow(opts, bochs(opts, run, interactive), console, limit, interactive, source=f"{run}/serial")
+        elif opts.direct:
+            follow(opts, direct(opts, run, interactive), console, limit, interactive)
+        else:
+            sys.exit("rig: the disk rig isn't there yet: use --direct")
+    finally:
+        shutil.copy(console.log.name, opts.log or "/out/rig.log")
+        if opts.cpu == "intel" and os.path.exists(f"{run}/bochs.log"):
+            shutil.copy(f"{run}/bochs.log", "/out/bochs.log")
+        if not opts.keep:
+            shutil.rmtree(run, ignore_errors=True)
+    print(flush=True)
+    for when, mark in console.marks:
+        say(f"{mark} after {when:.1f} s")
+    total = time.monotonic() - console.start
+    if console.status in MEANING:
+        say(f"{MEANING[console.status]} (status {console.status}, {total:.0f} s). The console's last lines:")
+        for line in console.last + [console.partial]:
+            print(f"    {line}", file=sys.stderr)
+    else:
+        say(f"script's status {console.status}, {total:.0f} s")
+    if opts.keep:
+        say(f"kept in the build directory: {os.path.basename(run)}")
+    sys.exit(console.status)
+
+
+main()
