@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_BOOT_H
+#define CARREL_BOOT_H
+
+#include "domain.h"
+#include "types.h"
+
+/* What the boot loader told us, in one form for multiboot 1 and 2 (boot/multiboot.c). Set once before anything else runs. */
+struct boot_module {
+	paddr_t start;
+	uint64_t size;
+	const char *cmdline; /* core's copy */
+};
+struct boot_fb {          /* linear framebuffer; base 0 when none */
+	paddr_t base;
+	uint32_t width, height, pitch;
+	uint8_t bpp;
+	uint8_t red_pos, red_size, green_pos, green_size, blue_pos, blue_size;
+	bool text;        /* VGA text mode at base, width x height cells */
+};
+struct boot_info {
+	char cmdline[1024];
+	char loader[64];
+	struct e820_entry map[E820_MAX];
+	unsigned nr_map;
+	struct boot_module module[4];
+	unsigned nr_modules;
+	struct boot_fb fb;
+	paddr_t rsdp;         /* 0 when it must be searched for in BIOS memory */
+	uint8_t rsdp_copy[36];
+	bool efi;
+	paddr_t efi_systab;
+};
+extern struct boot_info boot_info;
+
+/* Command-line options (boot/cmdline.c). Unknown ones refuse() with a line that names the option. */
+struct options {
+	uint64_t dom0_mem;        /* bytes, 0 = default */
+	unsigned dom0_max_vcpus;  /* 0 = one a CPU */
+	unsigned maxcpus;
+	bool console_com1, console_vga;
+	unsigned loglvl;          /* 0 err .. 3 debug */
+	bool iommu_required;
+	bool dom0_verbose;
+	bool noreboot;
+	unsigned com1_baud;
+};
+extern struct options opt;
+
+/* RAM that is not for the heap: the core's image, moved modules, tables in use. */
+bool boot_reserved(mfn_t mfn);
+
+/* ACPI (boot/acpi.c). Tables are checked (length, checksum); a broken one is skipped with a warning, or refuse()d when needed. */
+struct acpi_table {
+	char sig[4];
+	uint32_t length;
+	uint8_t revision, checksum;
+	char oem_id[6], oem_table_id[8];
+	uint32_t oem_revision, creator_id, creator_revision;
+} __packed;
+void acpi_init(void);
+/* n-th table with that signature, mapped for good, or NULL. */
+const struct acpi_table *acpi_find(const char *sig, unsigned n);
+paddr_t acpi_find_phys(const char *sig, unsigned n);
+/* For dom0's rewritten XSDT: calls fn for every table address in the machine's XSDT/RSDT. */
+void acpi_for_each(void (*fn)(paddr_t pa, const struct acpi_table *t, void *ctx), void *ctx);
+struct acpi_info {
+	uint16_t pm_timer_port;
+	paddr_t pm_timer_mmio;
+	uint16_t pm1a_cnt, pm1b_cnt; /* I/O ports, 0 none */
+	uint16_t sci;
+	uint32_t reset_port;         /* 0 none */
+	uint8_t reset_value;
+	paddr_t hpet;
+	uint32_t apic_ids[64];
+	unsigned nr_cpus;
+	struct { uint8_t id; uint32_t gsi_base; paddr_t base; } ioapic[8];
+	unsigned nr_ioapics;
+	struct { uint8_t irq; uint32_t gsi; uint16_t flags; } override[16];
+	unsigned nr_overrides;
+	struct { paddr_t base; uint16_t seg; uint8_t bus_start, bus_end; } ecam[8];
+	unsigned nr_ecam;
+};
+extern struct acpi_info acpi;
+
+/* boot/power.c */
+void machine_reboot(void) __noreturn;
+void machine_poweroff(void) __noreturn; /* S5 by PM1 with \_S5 as dom0 wrote it; falls back to halt with a message */
+
+/* PM1 control writes by dom0 (SLP_EN trap). */
+void acpi_pm1_write(struct domain *d, uint16_t port, unsigned size, uint32_t val);
+
+#endif

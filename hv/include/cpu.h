@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_CPU_H
+#define CARREL_CPU_H
+
+#include "config.h"
+#include "lib.h"
+#include "types.h"
+
+/* What belongs to one physical CPU. Reached through GS. */
+struct vcpu;
+struct timer;
+struct irq;
+
+struct cpu {
+	struct cpu *self;      /* must be first: this_cpu() reads gs:0 */
+	uint64_t stack_top;    /* second: SVM/VMX entry code uses it */
+	unsigned id;           /* 0.. online order; 0 is the boot CPU */
+	uint32_t apic_id;
+	struct vcpu *current;  /* whose state is loaded on this CPU; NULL if none. Own CPU writes. */
+	bool online;
+
+	/* Guest mode handshake (cpu/run.c). in_guest goes to 1 before entry with requests checked after it, and back to 0,
+	 * exit_seq counted up, right after the exit and before any lock. */
+	bool in_guest;
+	uint32_t exit_seq;
+
+	/* Host interrupts taken but not yet dispatched. Own CPU only, interrupts off. */
+	uint64_t irq_pending[4];
+	struct irq *vector_irq[256];
+
+	/* sched/ */
+	struct list runq;      /* runnable vCPUs, without the running one */
+	uint64_t vclock;       /* smallest virtual runtime given out */
+	ns_t slice_end;
+	struct list timers;    /* by deadline */
+	ns_t timer_armed;      /* what the hardware timer is set to, 0 none */
+
+	/* cpu/: the back end's page (host save area or VMXON region) and notes */
+	void *hw_page;
+	void *hw_vcpu;         /* vCPU whose VMCS is loaded / whose ASID is live */
+	uint32_t asid_next, asid_gen;
+
+	uint64_t gdt[8];
+	uint8_t tss[104];
+	uint8_t nmi_stack[2048] __aligned(16);
+	uint8_t df_stack[2048] __aligned(16);
+	uint64_t stats[8];
+} __aligned(64);
+
+extern struct cpu *cpus[MAX_CPUS];
+extern unsigned nr_cpus; /* online */
+
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *c;
+	__asm__("mov %%gs:0, %0" : "=r"(c)); /* constant for the running CPU: may be cached by the compiler */
+	return c;
+}
+
+/* Boot CPU: IDT, GDT, TSS, GS. APs call the same with their own struct cpu. */
+void cpu_init_early(struct cpu *c);
+/* Starts all other CPUs of the MADT (boot/smp.c) up to MAX_CPUS or maxcpus=; returns how many are online. */
+unsigned smp_boot(void);
+
+/* The main loop of every CPU (cpu/run.c). */
+void cpu_loop(void) __noreturn;
+
+/* Makes cpu leave guest mode or idle soon, so that it looks at its pending work. Any context. */
+void cpu_kick(struct cpu *c);
+/* Waits until c is out of guest mode at least once since the call. Core lock held; c may be spinning on it. */
+void cpu_wait_exit(struct cpu *c);
+
+#endif

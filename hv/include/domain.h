@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_DOMAIN_H
+#define CARREL_DOMAIN_H
+
+#include "config.h"
+#include "evtchn.h"
+#include "grant.h"
+#include "p2m.h"
+#include "types.h"
+#include "vcpu.h"
+
+#include <xen/xen.h>
+#include <xen/hvm/params.h>
+
+struct vioapic;
+struct vpci;
+struct iommu_domain;
+struct cpu_policy;
+
+#define HVM_PARAMS_KEPT HVM_NR_PARAMS
+
+/* One RAM map entry as the guest sees it (XENMEM_memory_map, start_info). type: E820 numbers. */
+struct e820_entry {
+	uint64_t addr, size;
+	uint32_t type;
+} __packed;
+#define E820_RAM      1
+#define E820_RESERVED 2
+#define E820_ACPI     3
+#define E820_NVS      4
+#define E820_UNUSABLE 5
+#define E820_MAX      128
+
+enum domain_dying { DOM_ALIVE = 0, DOM_DYING, DOM_DEAD };
+
+struct domain {
+	domid_t id;
+	bool privileged;           /* the service domain: may use domctl, sysctl, platform_op, foreign maps */
+	bool is_dom0;              /* gets vioapic, vpci, GSIs, lazy identity MMIO */
+	uint32_t refs;             /* 1 for being listed + 1 for the RAM it still owns (all of it) + users; 0 frees the struct */
+	enum domain_dying dying;
+	int shutdown_code;         /* SHUTDOWN_*, valid while shut_down */
+	bool shut_down;            /* every vCPU stopped after sched_op shutdown */
+	uint8_t handle[16];        /* uuid */
+	uint32_t ssidref;
+	uint32_t create_flags;     /* XEN_DOMCTL_CDF_* */
+	unsigned pause_count;      /* of the toolstack (domctl pausedomain) */
+	struct list link;          /* all domains, ascending id */
+
+	/* memory: frame.h, p2m.h */
+	struct p2m p2m;
+	uint64_t tot_pages, max_pages, outstanding;
+	uint64_t shared_pages;     /* FRAME_SHARED ones */
+	struct e820_entry e820[E820_MAX];
+	unsigned nr_e820;
+	gfn_t relinquish_cursor;
+	unsigned relinquish_stage;
+	uint64_t mempool_bytes;    /* what the toolstack set; reported back */
+
+	/* Xen ABI */
+	struct shared_info *shared_info; /* core's pointer; always present */
+	mfn_t shared_info_mfn;
+	struct evtchn_domain evtchn;
+	struct grant_table grant;
+	uint64_t hvm_params[HVM_PARAMS_KEPT];
+	uint32_t vm_assist;
+	ns_t time_offset_ns;       /* XENFEAT wallclock offset from settimeoffset */
+	int32_t time_offset_seconds;
+	uint8_t callback_vector;   /* HVM_PARAM_CALLBACK_IRQ type 2; 0 = none */
+	struct cpu_policy *policy; /* CPUID and MSR answers; cpu/policy.c owns */
+
+	/* platform */
+	struct vioapic *vioapic;   /* NULL unless is_dom0 */
+	struct vpci *vpci;         /* NULL unless it has PCI devices */
+	struct iommu_domain *iommu;/* NULL unless it has PCI devices */
+
+	/* scheduling */
+	uint32_t weight;           /* 1..65535, default 256 */
+	uint16_t cap;
+	bool foreground;
+	int64_t tsc_offset;
+
+	unsigned max_vcpus;        /* vcpu[] slots in use */
+	struct vcpu *vcpu[MAX_VCPUS];
+
+	uint64_t exits[64];        /* by enum exit_reason */
+};
+
+extern struct domain *dom0;
+extern struct list domains;
+
+/* Listed domain, also while dying; NULL. DOMID_SELF is not resolved here. No reference taken. */
+struct domain *domain_find(domid_t id);
+/* Creates an empty domain with shared_info, event channels, grant table (max_grant_frames, max_maptrack), p2m.
+ * NULL and *err on failure, with nothing left behind. */
+struct domain *domain_create(domid_t id, uint32_t flags, unsigned max_vcpus, unsigned max_evtchn_port,
+			     unsigned max_grant_frames, unsigned max_maptrack_frames, int *err);
+struct vcpu *domain_add_vcpu(struct domain *d, unsigned id, int *err);
+/* Toolstack pause count; blocks until no vCPU of d is in guest mode. */
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
+/* First call marks it dying, later ones give its resources back in chunks: -ERESTART until done, then 0. */
+int domain_destroy(struct domain *d);
+/* Guest or core decided: stop all vCPUs, remember why, tell dom0 (VIRQ_DOM_EXC). For dom0 itself: reboot/poweroff/panic. */
+void domain_shutdown(struct domain *d, int code);
+/* A fault the guest caused: one log line naming domain, vCPU, rip and reason, then domain_shutdown(SHUTDOWN_crash). */
+void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void domain_get(struct domain *d);
+void domain_put(struct domain *d);
+/* tot_pages went down to zero etc.: called by frame_put. */
+void domain_frames_gone(struct domain *d);
+
+/* Builds and unpauses the service domain from the boot modules (boot/dom0.c); refuse()s on bad modules. */
+void dom0_build(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_GUEST_H
+#define CARREL_GUEST_H
+
+#include "domain.h"
+#include "errno.h"
+#include "types.h"
+
+/* Guest memory by linear address, of the vCPU that is current on this CPU (xen/guest.c). Walks the guest's own page tables
+ * (4-level long mode; also PAE, 32-bit and unpaged, for instruction bytes), honouring present and write bits. 0 or -EFAULT. */
+int copy_from_guest(void *dst, gva_t src, size_t n);
+int copy_to_guest(gva_t dst, const void *src, size_t n);
+int clear_guest(gva_t dst, size_t n);
+/* Translates; *pfec gets the page-fault error code on -EFAULT (may be NULL). */
+int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint32_t *pfec);
+/* Instruction bytes at rip (CS base included); how many could be read, up to n. */
+unsigned fetch_insn(struct vcpu *v, uint8_t *buf, unsigned n);
+/* By physical address, any domain (p2m_ptr inside). */
+int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n);
+int copy_from_gpa(struct domain *d, void *dst, gpa_t src, size_t n);
+
+/* ---- hypercalls ----
+ * A handler gets its arguments in arg[0..4] and returns the guest's result, negative errno included.
+ * -ERESTART means: not finished, call me again with arg[] as I left it. The dispatcher puts arg[] back into the registers (or
+ * the multicall entry) and leaves rip on the instruction; interrupts get served in between. Handlers run with the core lock.
+ * hv/xen/hypercalls.def lists every hypercall and sub-op with its state. */
+typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
+#define HYPERCALL_ARGS 5
+int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);
+/* True when a long operation should return -ERESTART: an interrupt is pending or the time slice is over. */
+bool hypercall_preempt(void);
+/* cpu/exit.c calls this for EXIT_HYPERCALL. */
+void hypercall_exit(struct vcpu *v, struct exit *e);
+
+/* Resolves DOMID_SELF; for others wants v's domain privileged (or domain_is_target); dying ones are found too.
+ * NULL and *err -ESRCH or -EPERM. */
+struct domain *domain_for_op(struct vcpu *v, domid_t id, int *err);
+
+/* The hypercall page MSR (0x40000000): writes vmmcall/vmcall stubs. -EINVAL. */
+int hypercall_page_write(struct vcpu *v, uint64_t msr_value);
+
+/* Console ring for sysctl readconsole and console_io (boot/console.c). */
+uint32_t console_ring_read(char *buf, uint32_t max, uint32_t *index, bool clear);
+void console_guest_write(struct domain *d, const char *s, size_t n);
+/* One input character for the service domain's hvc0, -1 none. */
+int console_guest_read(void);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_PCI_H
+#define CARREL_PCI_H
+
+#include "irq.h"
+#include "lib.h"
+#include "types.h"
+
+/* pci/pci.c: the machine's configuration space and devices. pci/vpci.c: what a domain sees of it. Core lock. */
+struct domain;
+
+struct pci_bar {
+	uint64_t addr, size; /* 0 size: none */
+	bool mem, is64, prefetch;
+};
+struct pci_dev {
+	struct list link;
+	uint16_t seg;
+	uint16_t bdf;          /* bus<<8 | dev<<3 | fn */
+	uint16_t sid;          /* source id that its requests carry (bridge alias) */
+	uint16_t vendor, device;
+	uint32_t class;
+	uint8_t header_type;
+	struct pci_bar bar[7]; /* 6 is the ROM */
+	uint8_t cap_msi, cap_msix, cap_exp, cap_pm;
+	uint16_t msix_count;
+	uint64_t msix_table;   /* machine address, 0 none */
+	uint64_t msix_pba;
+	struct domain *owner;
+	/* vpci state */
+	bool msi_enabled;
+	uint8_t msi_log2;
+	uint64_t msi_addr;
+	uint32_t msi_data, msi_mask;
+	struct msi_entry *msi;   /* 1 << msi_log2 entries when bound */
+	bool msix_enabled, msix_maskall;
+	struct msix_entry {
+		uint64_t addr;
+		uint32_t data, ctrl;
+		struct msi_entry m;
+	} *msix;                 /* msix_count entries, or NULL */
+};
+extern struct list pci_devs;
+
+uint32_t pci_read(uint16_t seg, uint16_t bdf, unsigned reg, unsigned size);
+void pci_write(uint16_t seg, uint16_t bdf, unsigned reg, unsigned size, uint32_t val);
+void pci_init(void);       /* MCFG or 0xcf8; finds devices */
+struct pci_dev *pci_find(uint16_t seg, uint16_t bdf);
+struct pci_dev *pci_add(uint16_t seg, uint16_t bdf); /* hotplug: PHYSDEVOP_pci_device_add; finds or probes */
+void pci_remove(struct pci_dev *dev);
+
+/* Accesses of a domain. Writes that matter to isolation (MSI, MSI-X, BARs of others) are filtered. */
+int vpci_create(struct domain *d);
+void vpci_free(struct domain *d);
+uint32_t vpci_read(struct domain *d, uint16_t seg, uint16_t bdf, unsigned reg, unsigned size);
+void vpci_write(struct domain *d, uint16_t seg, uint16_t bdf, unsigned reg, unsigned size, uint32_t val);
+/* ECAM: true when gpa lies in a configuration window; then *bdf and *reg say where. */
+bool vpci_ecam(struct domain *d, gpa_t gpa, uint16_t *seg, uint16_t *bdf, unsigned *reg);
+/* 0xcf8/0xcfc ports. */
+bool vpci_port(struct vcpu *v, uint16_t port, unsigned size, bool in, uint32_t *val);
+/* MSI-X table pages of devices that d owns: true when gpa is in one; the access is done. size 4 or 8. */
+bool vpci_msix_access(struct domain *d, gpa_t gpa, unsigned size, bool write, uint64_t *val);
+/* True when the page at gpa must not be mapped directly (holds an MSI-X table). */
+bool vpci_msix_page(struct domain *d, gpa_t gpa);
+
+#endif

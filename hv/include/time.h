@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_TIME_H
+#define CARREL_TIME_H
+
+#include "lib.h"
+#include "types.h"
+
+/* sched/time.c */
+extern uint64_t tsc_khz;
+extern uint32_t tsc_mul;  /* pvclock form: ns = ((tsc << shift) * mul) >> 32 */
+extern int8_t tsc_shift;
+extern bool tsc_stable;   /* invariant and in step on all CPUs */
+
+void time_init(void);     /* calibrates the TSC and the LAPIC timer against the ACPI PM timer, HPET, PIT or CPUID 0x15 */
+ns_t now(void);           /* host system time */
+uint64_t rdtsc(void);
+ns_t tsc_to_ns(uint64_t tsc);
+uint64_t ns_to_tsc(ns_t t);
+/* Seconds and ns since 1970 UTC at host system time 0: from the CMOS clock (or EFI), changed by platform_op settime. */
+void wallclock_get(uint64_t *sec, uint32_t *nsec);
+void wallclock_set(uint64_t sec, uint32_t nsec, ns_t system_time);
+
+/* A one-shot timer, called on its CPU from the main loop with the core lock held, at or after its deadline. */
+struct cpu;
+struct timer {
+	struct list link;  /* in cpu->timers when armed; self-linked otherwise */
+	ns_t deadline;
+	struct cpu *cpu;
+	void (*fn)(struct timer *t);
+};
+void timer_init(struct timer *t, void (*fn)(struct timer *));
+void timer_set(struct timer *t, ns_t deadline); /* on this CPU; moves it if armed elsewhere */
+void timer_cancel(struct timer *t);
+static inline bool timer_armed(const struct timer *t)
+{
+	return t->link.next != &t->link;
+}
+/* Main loop: runs what is due and programs the hardware for the next one. */
+void timers_run(void);
+void timers_program(void);
+
+/* pvclock in vcpu_info, and the wallclock in shared_info (xen/shared.c) */
+struct vcpu;
+struct domain;
+void pvclock_update(struct vcpu *v);
+void pvclock_update_wallclock(struct domain *d);
+
+#endif
