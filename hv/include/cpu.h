@@ -23,6 +23,7 @@ struct cpu {
 	 * exit_seq counted up, right after the exit and before any lock. */
 	bool in_guest;
 	uint32_t exit_seq;
+	bool attention;        /* cpu_kick sets it; the CPU clears it under the core lock before it looks for work */
 
 	/* Host interrupts taken but not yet dispatched. Own CPU only, interrupts off. */
 	uint64_t irq_pending[4];

@@ -24,6 +24,7 @@ int copy_from_gpa(struct domain *d, void *dst, gpa_t src, size_t n);
  * -ERESTART means: not finished, call me again with arg[] as I left it. The dispatcher puts arg[] back into the registers (or
  * the multicall entry) and leaves rip on the instruction; interrupts get served in between. Handlers run with the core lock.
  * hv/xen/hypercalls.def lists every hypercall and sub-op with its state. */
+struct exit;
 typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
 #define HYPERCALL_ARGS 5
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);

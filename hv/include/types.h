@@ -24,9 +24,9 @@ typedef uint16_t domid_t;
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  4096ul
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
-#define KiB        1024ull
-#define MiB        (1024ull * KiB)
-#define GiB        (1024ull * MiB)
+#define KiB        1024ul
+#define MiB        (1024ul * KiB)
+#define GiB        (1024ul * MiB)
 
 #define ARRAY_SIZE(a)         (sizeof(a) / sizeof((a)[0]))
 #define ALIGN_UP(x, a)        (((x) + ((a) - 1)) & ~((typeof(x))(a) - 1))
@@ -34,7 +34,7 @@ typedef uint16_t domid_t;
 #define DIV_ROUND_UP(x, y)    (((x) + (y) - 1) / (y))
 #define MIN(a, b)             ((a) < (b) ? (a) : (b))
 #define MAX(a, b)             ((a) > (b) ? (a) : (b))
-#define BIT(n)                (1ull << (n))
+#define BIT(n)                (1ul << (n))
 #define likely(x)             __builtin_expect(!!(x), 1)
 #define unlikely(x)           __builtin_expect(!!(x), 0)
 #define container_of(p, t, m) ((t *)((char *)(p) - offsetof(t, m)))
