@@ -74,6 +74,11 @@ done
 for program in chmod exists list ls read rm watch write; do
 	[ -e /usr/bin/xenstore-$program ] && cp -L /usr/bin/xenstore-$program "$dom0/bin/"
 done
+# Xen's hotplug scripts want more of these than busybox offers.
+for program in flock stat losetup logger; do
+	rm -f "$dom0/bin/$program"
+	cp "$(command -v $program)" "$dom0/bin/"
+done
 cp /bin/bash "$dom0/usr/bin/" && ln -s ../usr/bin/bash "$dom0/bin/bash"
 cp /etc/xen/xl.conf "$dom0/etc/xen/"
 cp -r /etc/xen/scripts "$dom0/etc/xen/"
@@ -82,6 +87,9 @@ find "$dom0/bin" "$dom0/usr/bin" "$dom0$xen" -type f | xargs -n1 ldd 2>/dev/null
 	mkdir -p "$dom0$(dirname "$lib")"
 	cp -L "$lib" "$dom0$lib"
 done
+# Opened by name at run time: thread cancellation in xl's children.
+cp -L /usr/lib/x86_64-linux-gnu/libgcc_s.so.1 "$dom0/lib/x86_64-linux-gnu/" 2>/dev/null ||
+	cp -L /usr/lib/x86_64-linux-gnu/libgcc_s.so.1 "$dom0/usr/lib/x86_64-linux-gnu/"
 cp "$here/dom0-init" "$dom0/init"
 cp $parts/boot/vmlinuz-"$release" "$dom0/guest/vmlinuz"
 cp "$out/guest.cpio.gz" "$dom0/guest/initramfs"

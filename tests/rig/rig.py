@@ -118,10 +118,10 @@ def core_file(opts, small):
 def core_cmdline(opts):
     if opts.core == "xen":
         line = (f"dom0=pvh dom0_mem={opts.dom0_mem},max:{opts.dom0_mem} dom0_max_vcpus=1 com1=115200,8n1 "
-                "console=com1 loglvl=all guest_loglvl=all noreboot")
+                "console=com1 noreboot")
         if opts.cpu == "intel":
             # PVH dom0 needs an IOMMU in Xen and Bochs has none, so the reference runs a PV one there.
-            line = line.replace("dom0=pvh ", "")
+            line = line.replace("dom0=pvh ", "no-real-mode ")
     else:
         line = f"dom0_mem={opts.dom0_mem} console=com1"
         if opts.cpu == "intel":
@@ -187,8 +187,9 @@ class Console:
     def line(self, line):
         self.last = (self.last + [line])[-25:]
         now = time.monotonic()
-        if "CARREL-DOM0-" in line:
-            self.marks.append((now - self.start, re.search(r"CARREL-DOM0-\w+", line).group(0)))
+        mark = re.search(r"CARREL-DOM0-\w+|GRUB: \w+", line)
+        if mark:
+            self.marks.append((now - self.start, mark.group(0)))
         found = EXIT.search(line)
         if found:
             self.finish(int(found.group(1)), 3)
@@ -208,6 +209,7 @@ def follow(opts, args, console, limit, interactive, source=None, stdin=None):
     deadline = time.monotonic() + limit if limit else None
     stdin = None if interactive else subprocess.DEVNULL
     proc = subprocess.Popen(args, stdin=stdin, stdout=subprocess.DEVNULL if source else subprocess.PIPE,
+                            stderr=subprocess.DEVNULL if source else None,
                             start_new_session=not interactive)
     tail = None
     try:
@@ -272,20 +274,21 @@ def iso(opts, run, small, interactive):
     tree = f"{run}/iso"
     os.makedirs(f"{tree}/boot/grub")
     shutil.copy(core_file(opts, small), f"{tree}/boot/core")
-    os.symlink(f"{small}/vmlinux", f"{tree}/boot/vmlinux")
+    shutil.copy(f"{small}/vmlinux", f"{tree}/boot/vmlinux")
     with open(f"{tree}/boot/initramfs", "wb") as out:
         with open(f"{small}/dom0.cpio", "rb") as f:
             shutil.copyfileobj(f, out)
         out.write(script_cpio(opts, run))
     with open(f"{tree}/boot/grub/grub.cfg", "w") as f:
+        # GRUB's multiboot2 loader crashes under Bochs in its BIOS calls.
         f.write("serial --unit=0 --speed=115200\nterminal_output serial\nset timeout=0\n"
                 "echo GRUB: loading\n"
-                f"multiboot2 /boot/core {core_cmdline(opts)}\n"
-                f"module2 /boot/vmlinux {dom0_cmdline(opts, interactive)}\n"
-                "module2 /boot/initramfs\n"
+                f"multiboot /boot/core {core_cmdline(opts)}\n"
+                f"module /boot/vmlinux {dom0_cmdline(opts, interactive)}\n"
+                "module /boot/initramfs\n"
                 "echo GRUB: starting\nboot\n")
     subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--locales=", "--fonts=", "--themes=",
-                    "-o", f"{run}/boot.iso", tree, "--", "-follow", "on"], check=True,
+                    "-o", f"{run}/boot.iso", tree], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return f"{run}/boot.iso"
 
@@ -301,7 +304,7 @@ def bochs(opts, run, interactive):
     mem = megabytes(opts.mem or "1536M")
     with open(f"{run}/bochsrc", "w") as f:
         f.write(f"""memory: guest={mem}, host={mem}
-cpu: model=corei7_skylake_x, count={opts.smp}, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+cpu: model=corei7_skylake_x, count={opts.smp}, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
 romimage: file=/opt/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 pci: enabled=1, chipset=i440fx
