@@ -13,6 +13,7 @@ struct vlapic {
 	uint64_t base_msr;       /* IA32_APIC_BASE */
 	uint32_t reg[64];        /* by offset >> 4 */
 	uint32_t irr[8], isr[8], tmr[8];
+	uint32_t irr_sum, isr_sum; /* bit n: word n of irr/isr is not 0 */
 	uint32_t pending_esr;
 	uint64_t tsc_deadline;
 	struct timer timer;
@@ -24,6 +25,15 @@ void vlapic_init(struct vcpu *v);   /* power-up state, enabled, xAPIC mode */
 void vlapic_reset(struct vcpu *v);  /* INIT */
 void vlapic_free(struct vcpu *v);
 uint32_t vlapic_id(const struct vcpu *v);
+#define APIC_DEFAULT_BASE 0xfee00000u
+#define APIC_BASE_BSP     (1u << 8)
+#define APIC_BASE_EXTD    (1u << 10)
+#define APIC_BASE_EN      (1u << 11)
+/* xAPIC mode: its page at APIC_DEFAULT_BASE answers (a guest cannot move it, as in Xen). */
+static inline bool vlapic_mmio_on(const struct vlapic *l)
+{
+	return (l->base_msr & (APIC_BASE_EN | APIC_BASE_EXTD)) == APIC_BASE_EN;
+}
 /* MMIO access within the 4 KiB page, 32-bit aligned registers. */
 uint32_t vlapic_mmio_read(struct vcpu *v, uint32_t off);
 void vlapic_mmio_write(struct vcpu *v, uint32_t off, uint32_t val);
