@@ -32,7 +32,10 @@ struct cpu {
 	/* sched/ */
 	struct list runq;      /* runnable vCPUs, without the running one */
 	uint64_t vclock;       /* smallest virtual runtime given out */
-	ns_t slice_end;
+	struct vcpu *picked;   /* what sched_pick() chose last, NULL idle; current may be NULL or idle-loaded meanwhile */
+	bool resched;          /* look at the run queue at the next sched_pick(); also a reason to preempt a hypercall */
+	bool save_request;     /* another CPU wants our loaded vCPU saved: sched_service_requests() */
+	ns_t slice_end;        /* 0 while nobody else waits for this CPU */
 	struct list timers;    /* by deadline */
 	ns_t timer_armed;      /* what the hardware timer is set to, 0 none */
 
@@ -45,8 +48,20 @@ struct cpu {
 	uint8_t tss[104];
 	uint8_t nmi_stack[2048] __aligned(16);
 	uint8_t df_stack[2048] __aligned(16);
-	uint64_t stats[8];
+	uint64_t stats[8];     /* CPU_STAT_* */
 } __aligned(64);
+
+enum { CPU_STAT_NMI };
+
+/* What cpu/trap.S pushes for an exception. */
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	uint64_t vector, error;
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+/* panic() with the registers and stack of f. */
+void panic_trap(const struct trap_frame *f) __noreturn;
+extern bool panicking; /* a CPU is in panic(): the others stop at the NMI it sends */
 
 extern struct cpu *cpus[MAX_CPUS];
 extern unsigned nr_cpus; /* online */

@@ -22,12 +22,21 @@ enum p2m_type {
 	P2M_SHARED,   /* a FRAME_SHARED page (shared_info, grant table); no reference */
 };
 
+/* What NPT and EPT entries have in common, and what the core adds, so that p2m.c reads both alike (p2m_init checks it):
+ * 0 is "not present"; every present entry has bit 0; bit 7 marks a 2M or 1G leaf; the frame is in bits 51:12; leaves keep
+ * their enum p2m_type in bits 55:52, which both CPUs ignore. */
+#define P2M_PRESENT    BIT(0)
+#define P2M_LARGE      BIT(7)
+#define P2M_ADDR       0x000ffffffffff000ull
+#define P2M_TYPE_SHIFT 52
+
 struct p2m {
 	uint64_t *root;      /* top table, 512 entries */
 	uint64_t root_pa;    /* nCR3, or what the EPTP is made of */
 	uint32_t gen;        /* raised by p2m_flush; a CPU whose copy is older flushes before entry */
 	bool need_flush;     /* entries were removed or tightened since the last p2m_flush */
 	uint32_t table_pages;
+	gfn_t max_gfn;       /* highest ever mapped */
 };
 
 int p2m_init(struct domain *d);
@@ -37,7 +46,8 @@ void p2m_free(struct domain *d);
 /* Sets 2^order gfns (order 0, 9 or 18; gfn and mfn aligned to it). Splits larger entries as needed. What was there before is
  * overwritten: its references are the caller's business. Sets need_flush if a present entry changed. Keeps frame.gfn of
  * P2M_RAM frames. Updates the IOMMU tree as well: RAM, GRANT, FOREIGN are DMA-able, MMIO and SHARED are not.
- * -ENOMEM (then nothing changed), -EINVAL. */
+ * -ENOMEM (then nothing changed), -EINVAL: also when the frame is not of a kind that t may map (core memory, free memory,
+ * another owner's frame as RAM, RAM as MMIO). */
 int p2m_set(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type t);
 /* Clears 2^order gfns. */
 int p2m_clear(struct domain *d, gfn_t gfn, unsigned order);
@@ -49,7 +59,9 @@ void p2m_flush(struct domain *d);
 /* Drops what is left of a dying domain, in chunks: RAM entries lose their frame reference, foreign ones too.
  * 0 done, -ERESTART call again. *cursor starts at 0. */
 int p2m_relinquish(struct domain *d, gfn_t *cursor);
-/* Highest mapped gfn. */
+/* Maps into a new d->iommu what the p2m has already. -ENOMEM. */
+int p2m_mirror(struct domain *d);
+/* Highest gfn that was ever mapped. */
 gfn_t p2m_max_gfn(struct domain *d);
 
 /* Pointer to guest memory at gpa if it is RAM that d may access that way (any RAM-like type; write wants a writable one);
