@@ -19,9 +19,9 @@ struct boot_fb {          /* linear framebuffer; base 0 when none */
 	bool text;        /* VGA text mode at base, width x height cells */
 };
 struct boot_info {
-	char cmdline[1024];
+	char cmdline[1024]; /* without the path of the image that some loaders put first; same for the modules */
 	char loader[64];
-	struct e820_entry map[E820_MAX];
+	struct e820_entry map[E820_MAX]; /* ascending, no overlaps; not page aligned; types E820_* only */
 	unsigned nr_map;
 	struct boot_module module[4];
 	unsigned nr_modules;
@@ -47,8 +47,29 @@ struct options {
 };
 extern struct options opt;
 
-/* RAM that is not for the heap: the core's image, moved modules, tables in use. */
+/* Copies what the loader left, moves the modules out of the service domain's way. Boot CPU, first of all. */
+void multiboot_init(uint32_t magic, uint32_t info_pa);
+void cmdline_parse(void);
+/* RAM that is not for the heap: everything below 1 MiB, the core's image, moved modules, what boot_alloc gave out. */
 bool boot_reserved(mfn_t mfn);
+/* Zeroed RAM for good, before the heap exists: below 4 GiB until map_init() has run, the highest there is after that.
+ * align: a power of two. refuse()s when there is none. */
+paddr_t boot_alloc(uint64_t size, uint64_t align);
+void boot_alloc_high(void);  /* map_init() has run */
+void boot_alloc_close(void); /* frame_init() has run */
+/* All of [start, start + size) is RAM by the loader's map. */
+bool boot_is_ram(paddr_t start, uint64_t size);
+
+/* boot/console.c: the screen */
+void console_fb_init(void);    /* after multiboot_init() */
+void console_fb_hold(void);    /* around map_init(): what is printed meanwhile appears at console_fb_map() */
+void console_fb_map(void);
+void console_fb_release(void); /* the service domain's from now on */
+/* True for ports of the UART that the core writes to: not for any domain. */
+bool console_owns_port(uint16_t port);
+
+/* boot/smp.c: lets the CPUs that smp_boot() started enter cpu_loop(). */
+void smp_release(void);
 
 /* ACPI (boot/acpi.c). Tables are checked (length, checksum); a broken one is skipped with a warning, or refuse()d when needed. */
 struct acpi_table {

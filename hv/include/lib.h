@@ -13,12 +13,17 @@ size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
+/* For the compiler to expand small constant sizes in place, which -ffreestanding would stop. */
+#define memcpy(d, s, n) __builtin_memcpy(d, s, n)
+#define memset(d, c, n) __builtin_memset(d, c, n)
+#define memcmp(a, b, n) __builtin_memcmp(a, b, n)
 /* Copies at most size-1 bytes and always terminates. */
 void strscpy(char *dst, const char *src, size_t size);
 
 /* ---- console (hv/boot/console.c) ---- */
-/* printf-like, to serial, framebuffer and the console ring. Knows d i u x X p s c % and l ll z, width, 0, -, and '*'.
- * Any context. A message begins with LOG_* (default INFO); each line is prefixed "carrel: ". */
+/* printf-like, to serial, framebuffer and the console ring. Knows d i u x X p s c % and l ll z, width, 0, -, '*', and a
+ * precision for s. Any context. A message begins with LOG_* (default INFO) and is one or more whole lines, the last newline
+ * being optional; each line is prefixed "carrel: ". */
 #define LOG_ERR   "<0>"
 #define LOG_WARN  "<1>"
 #define LOG_INFO  "<2>"

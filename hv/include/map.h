@@ -27,6 +27,10 @@ static inline mfn_t virt_to_mfn(const void *va)
 	return virt_to_phys(va) >> PAGE_SHIFT;
 }
 
+/* The image's sections, page aligned, in this order (boot/carrel.lds.S). Data and bss are one writable stretch. */
+extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __bss_start[], __bss_end[],
+	__image_end[];
+
 /* Builds the final tables: image sections W^X, direct map of all RAM in ram[] with 2M/1G pages, drops the identity map
  * (kept below 1 MiB for the AP trampoline until map_seal). Boot CPU only. */
 void map_init(void);
