@@ -6,6 +6,7 @@
 #define XEN_ERRNO(name, value) name = value,
 enum {
 #include <xen/errno.h>
+	ERESTART = 85, /* never seen by a guest: "call me again" (guest.h) */
 };
 
 #endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From the exit to a hypercall's handler and back. */
+#include "cpu.h"
+#include "cpu_ops.h"
+#include "domain.h"
+#include "errno.h"
+#include "guest.h"
+#include "irq.h"
+#include "sched.h"
+
+#include <xen/version.h>
+
+#define HYPERCALL(name, fn) hypercall_fn fn;
+#define REFUSED(name, err)
+#include "hypercalls.def"
+
+static int64_t refuse_ENOSYS(struct vcpu *v, uint64_t *arg)
+{
+	(void)v, (void)arg;
+	return -ENOSYS;
+}
+
+static int64_t refuse_EOPNOTSUPP(struct vcpu *v, uint64_t *arg)
+{
+	(void)v, (void)arg;
+	return -EOPNOTSUPP;
+}
+
+static hypercall_fn *const table[64] = {
+#define HYPERCALL(name, fn) [__HYPERVISOR_##name] = fn,
+#define REFUSED(name, err)  [__HYPERVISOR_##name] = refuse_##err,
+#include "hypercalls.def"
+};
+
+int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg)
+{
+	hypercall_fn *fn = nr < ARRAY_SIZE(table) ? table[nr] : NULL;
+
+	return likely(fn) ? fn(v, arg) : -ENOSYS;
+}
+
+void hypercall_exit(struct vcpu *v, struct exit *e)
+{
+	uint64_t *g = v->regs.gpr;
+	uint64_t arg[HYPERCALL_ARGS] = { g[RDI], g[RSI], g[RDX], g[R10], g[R8] };
+	int64_t rc;
+
+	if (unlikely(cpu_ops->get_cpl(v)))
+		rc = -EPERM;
+	else if (unlikely(cpu_ops->code_bits(v) != 64))
+		rc = -ENOSYS;
+	else
+		rc = hypercall_dispatch(v, g[RAX], arg);
+	if (unlikely(rc == -ERESTART)) {
+		g[RDI] = arg[0];
+		g[RSI] = arg[1];
+		g[RDX] = arg[2];
+		g[R10] = arg[3];
+		g[R8] = arg[4];
+		return;
+	}
+	g[RAX] = (uint64_t)rc;
+	/* VMMCALL and VMCALL are 3 bytes (APM 3, SDM 2C); the CPU knows of prefixes. */
+	vcpu_skip(v, e->insn_len ? e->insn_len : 3);
+}
+
+bool hypercall_preempt(void)
+{
+	return irq_any_pending() || READ_ONCE(this_cpu()->attention) || now() >= this_cpu()->slice_end;
+}
+
+struct domain *domain_for_op(struct vcpu *v, domid_t id, int *err)
+{
+	struct domain *d = v->domain;
+
+	if (id == DOMID_SELF || id == d->id)
+		return d;
+	*err = -EPERM;
+	if (!d->privileged)
+		return NULL;
+	*err = -ESRCH;
+	return domain_find(id);
+}
+
+/* multicall(entries, n). Done entries are not done again: a restart goes on with what is left. */
+int64_t hypercall_multicall(struct vcpu *v, uint64_t *arg)
+{
+	while (arg[1]) {
+		multicall_entry_t c;
+		int64_t rc;
+
+		if (copy_from_guest(&c, arg[0], sizeof(c)))
+			return -EFAULT;
+		rc = c.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_dispatch(v, c.op, c.args);
+		if (rc == -ERESTART)
+			return copy_to_guest(arg[0] + offsetof(multicall_entry_t, args), c.args, sizeof(c.args)) ? -EFAULT : rc;
+		c.result = (xen_ulong_t)rc;
+		if (copy_to_guest(arg[0] + offsetof(multicall_entry_t, result), &c.result, sizeof(c.result)))
+			return -EFAULT;
+		arg[0] += sizeof(c);
+		if (--arg[1] && hypercall_preempt())
+			return -ERESTART;
+	}
+	return 0;
+}
+
+/* vm_assist(cmd, type): only the runstate flag means something to a PVH guest; the rest is refused as Xen does. */
+int64_t hypercall_vm_assist(struct vcpu *v, uint64_t *arg)
+{
+	uint32_t type = (uint32_t)arg[1], cmd = (uint32_t)arg[0];
+
+	if (type != VMASST_TYPE_runstate_update_flag || cmd > VMASST_CMD_disable)
+		return -EINVAL;
+	if (cmd == VMASST_CMD_enable)
+		v->domain->vm_assist |= 1u << type;
+	else
+		v->domain->vm_assist &= ~(1u << type);
+	return 0;
+}
+
+/* 32 bytes a stub, by hypercall number: mov $nr, %eax; vmcall or vmmcall; ret (xen/arch-x86/xen-x86_64.h). */
+#define STUB_SIZE 32
+int hypercall_page_write(struct vcpu *v, uint64_t msr_value)
+{
+	/* Low 12 bits: which page; there is one. */
+	uint8_t *page = msr_value & ~PAGE_MASK ? NULL : p2m_ptr(v->domain, msr_value, true);
+	uint8_t call = cpu_ops == &vmx_ops ? 0xc1 : 0xd9;
+
+	if (!page)
+		return -EINVAL;
+	memset(page, 0xcc, PAGE_SIZE);
+	for (uint32_t nr = 0; nr < ARRAY_SIZE(table); nr++) {
+		uint8_t *s = page + nr * STUB_SIZE;
+
+		s[0] = 0xb8;
+		memcpy(s + 1, &nr, sizeof(nr));
+		s[5] = 0x0f;
+		s[6] = 0x01;
+		s[7] = call;
+		s[8] = 0xc3;
+	}
+	return 0;
+}
