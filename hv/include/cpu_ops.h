@@ -137,6 +137,10 @@ struct insn {
 	bool high_byte;    /* reg is AH/CH/DH/BH (no REX) */
 	bool write;        /* to memory */
 	bool has_imm;
+	bool reg_first;    /* CMP: register minus memory, not memory minus register */
+	bool rep;          /* STOS, MOVS */
+	uint8_t addr_size; /* 2, 4, 8 */
+	uint8_t seg;       /* MOVS: source segment, SEG_* */
 	bool zero_ext, sign_ext; /* MOVZX/MOVSX/MOVSXD: dst_size is the register's */
 	uint8_t dst_size;
 	enum { INSN_OTHER, INSN_MOV, INSN_OR, INSN_AND, INSN_XOR, INSN_CMP, INSN_TEST, INSN_STOS, INSN_MOVS } op;
@@ -148,6 +152,8 @@ int insn_decode(const uint8_t *code, unsigned n, int bits, struct insn *out);
 /* Length of the exiting instruction when the CPU does not say, for the reasons where it is known (cpuid, msr, vmmcall, hlt,
  * in/out, xsetbv, invd...): looks at the bytes at rip for prefixes. 0 when they cannot be read. */
 unsigned insn_length(struct vcpu *v, enum exit_reason r);
+/* Its portable half: the length of the instruction at code if it is one that exits for r, else 0. */
+unsigned insn_known_length(const uint8_t *code, unsigned n, int bits, enum exit_reason r);
 
 /* Guest page walk (xen/guest.c owns; see guest.h). */
 #endif
