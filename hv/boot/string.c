@@ -13,7 +13,7 @@ void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *d = dst;
 	size_t words = n / 8, rest = n % 8;
-	__asm__ volatile("rep movsq\n\tmov %3, %2\n\trep movsb" : "+D"(d), "+S"(src), "+c"(words) : "r"(rest) : "memory");
+	__asm__ volatile("rep movsq\n\tmov %3, %2\n\trep movsb" : "+&D"(d), "+&S"(src), "+&c"(words) : "r"(rest) : "memory");
 	return dst;
 }
 
@@ -37,7 +37,7 @@ void *memset(void *dst, int c, size_t n)
 	void *d = dst;
 	size_t words = n / 8, rest = n % 8;
 	uint64_t fill = (uint8_t)c * 0x0101010101010101ull;
-	__asm__ volatile("rep stosq\n\tmov %2, %1\n\trep stosb" : "+D"(d), "+c"(words) : "r"(rest), "a"(fill) : "memory");
+	__asm__ volatile("rep stosq\n\tmov %2, %1\n\trep stosb" : "+&D"(d), "+&c"(words) : "r"(rest), "a"(fill) : "memory");
 	return dst;
 }
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lock.h"
+
+#include "asm.h"
+#include "cpu.h"
+
+/* A ticket lock: fair, so that a CPU that comes out of a busy guest cannot starve the others. */
+static struct {
+	uint32_t next;
+	uint32_t serving;
+	const struct cpu *holder;
+} lock __aligned(64);
+
+void core_lock(void)
+{
+	uint32_t ticket = __atomic_fetch_add(&lock.next, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE) != ticket)
+		cpu_relax();
+	lock.holder = this_cpu();
+}
+
+void core_unlock(void)
+{
+	lock.holder = NULL;
+	__atomic_store_n(&lock.serving, lock.serving + 1, __ATOMIC_RELEASE);
+}
+
+bool core_lock_held(void)
+{
+	return READ_ONCE(lock.holder) == this_cpu();
+}
