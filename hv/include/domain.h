@@ -107,6 +107,8 @@ void domain_shutdown(struct domain *d, int code);
 void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void domain_get(struct domain *d);
 void domain_put(struct domain *d);
+/* Pages that XENMEM_claim_pages still holds back for domains being built (xen/memory.c). */
+uint64_t claimed_pages(void);
 /* tot_pages went down to zero etc.: called by frame_put. */
 void domain_frames_gone(struct domain *d);
 
