@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARREL_FONT_H
+#define CARREL_FONT_H
+
+#include "types.h"
+
+/* The boot console's letters (boot/font.c): ASCII 32 to 126, rows from the top, the leftmost dot in bit 7. */
+#define FONT_ROWS 8
+extern const uint8_t font[95][FONT_ROWS];
+
+#endif
