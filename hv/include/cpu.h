@@ -35,7 +35,7 @@ struct cpu {
 	struct vcpu *picked;   /* what sched_pick() chose last, NULL idle; current may be NULL or idle-loaded meanwhile */
 	bool resched;          /* look at the run queue at the next sched_pick(); also a reason to preempt a hypercall */
 	bool save_request;     /* another CPU wants our loaded vCPU saved: sched_service_requests() */
-	ns_t slice_end;        /* 0 while nobody else waits for this CPU */
+	ns_t slice_end;        /* ~0 while nobody else waits for this CPU */
 	struct list timers;    /* by deadline */
 	ns_t timer_armed;      /* what the hardware timer is set to, 0 none */
 

@@ -14,12 +14,11 @@ void sched_init_vcpu(struct vcpu *v);   /* picks a CPU; starts stopped (VCPU_DOW
 void sched_remove_vcpu(struct vcpu *v);
 /* Chooses what this CPU runs next, and switches vcpu_load/save, runstate. NULL: idle. */
 struct vcpu *sched_pick(void);
-/* After an exit, first thing under the core lock: the vCPU this CPU picked, loaded again if a save request took its state
- * away meanwhile. NULL when it was removed: then the exit must be forgotten. */
-struct vcpu *sched_resume(void);
-/* No lock needed: saves this CPU's loaded vCPU when another CPU asked for it. Polled after each exit, while idle and while
- * spinning for the core lock. True when it did; then nobody here may touch the vCPU before sched_resume() gave it back. */
-bool sched_service_requests(void);
+/* Whoever holds the core lock may ask another CPU to save the vCPU it has loaded (vcpu_sync). That CPU is kicked and sooner or
+ * later spins for the lock: core_lock() calls this meanwhile, without the lock. */
+void sched_service_requests(void);
+/* After an exit, first thing under the core lock: loads the picked vCPU again if its state was asked for meanwhile. */
+void sched_resume(void);
 /* Sets or clears VCPU_* reasons; wakes or preempts accordingly. sched_stop of a vCPU running elsewhere kicks it. */
 void sched_stop(struct vcpu *v, uint32_t why);
 void sched_start(struct vcpu *v, uint32_t why);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+// SPDX-License-Identifier: Apache-2.0
 /* The p2m: a 4-level tree in the CPU's nested paging format, see p2m.h. */
 #include "asm.h"
 #include "cpu.h"
