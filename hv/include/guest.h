@@ -40,6 +40,8 @@ int copy_from_gpa(struct domain *d, void *dst, gpa_t src, size_t n);
 struct exit;
 typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
 #define HYPERCALL_ARGS 5
+hypercall_fn hypercall_event_channel_op, hypercall_grant_table_op, hypercall_sched_op, hypercall_vcpu_op,
+	hypercall_set_timer_op;
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);
 /* True when a long operation should return -ERESTART: an interrupt is pending or the time slice is over. */
 bool hypercall_preempt(void);
