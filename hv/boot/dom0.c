@@ -318,7 +318,7 @@ void dom0_build(void)
 
 	if (!boot_info.nr_modules)
 		refuse("the boot loader gave no modules: the first must be the service domain's vmlinux");
-	d = domain_create(0, 0, MIN(nr_vcpus, MAX_VCPUS), 0, 64, 1024, &err);
+	d = domain_create(0, 0, MIN(nr_vcpus, MAX_VCPUS), ~0u, 64, 1024, &err);
 	if (!d)
 		refuse("no memory for the service domain (%d)", err);
 	dom0 = d;

@@ -3,6 +3,7 @@
 
 #include "asm.h"
 #include "cpu.h"
+#include "sched.h"
 
 /* A ticket lock: fair, so that a CPU that comes out of a busy guest cannot starve the others. */
 static struct {
@@ -14,8 +15,11 @@ static struct {
 void core_lock(void)
 {
 	uint32_t ticket = __atomic_fetch_add(&lock.next, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE) != ticket)
+	while (__atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE) != ticket) {
+		/* The holder may be waiting for the vCPU that is loaded here (sched.h). */
+		sched_service_requests();
 		cpu_relax();
+	}
 	lock.holder = this_cpu();
 }
 

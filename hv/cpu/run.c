@@ -44,7 +44,7 @@ bool vcpu_has_event(struct vcpu *v)
 {
 	if (v->nmi_pending)
 		return true;
-	if (evtchn_pending_on(v) && (v->domain->callback_vector || v->upcall_vector))
+	if (v->domain->callback_vector && !v->upcall_vector && evtchn_pending_on(v))
 		return true;
 	return vlapic_pending(v) >= 0;
 }
@@ -93,7 +93,9 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 			break;
 		}
 	}
+	sched_service_requests();
 	core_lock();
+	sched_resume();
 	if (e.irq_taken && !v->irq_offered_direct)
 		vlapic_accept(v, (uint8_t)v->irq_offered);
 	exit_handle(v, &e);

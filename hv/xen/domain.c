@@ -13,6 +13,7 @@
 #include "pci.h"
 #include "sched.h"
 
+#include <stdarg.h>
 #include <xen/sched.h>
 
 struct domain *dom0;
