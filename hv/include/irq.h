@@ -6,6 +6,7 @@
 
 /* Host interrupts. irq/irq.c: vectors and dispatch; irq/lapic.c: the CPU's local APIC; irq/ioapic.c: the machine's. */
 struct cpu;
+struct domain;
 
 #define VEC_FIRST    0x30 /* device vectors: VEC_FIRST..VEC_LAST */
 #define VEC_LAST     0xef
@@ -18,7 +19,7 @@ struct cpu;
 
 /* One host interrupt source bound to a handler: a GSI pin or an MSI. */
 struct irq {
-	void (*fn)(struct irq *i); /* from the main loop, core lock held, after EOI */
+	void (*fn)(struct irq *i); /* from the main loop, core lock held, after EOI (before it when level) */
 	void *data;
 	struct cpu *cpu;           /* NULL when no vector is allocated */
 	uint8_t vector;
@@ -26,6 +27,8 @@ struct irq {
 /* Gives i a vector on c (any CPU when NULL). -ENOSPC. */
 int irq_alloc(struct irq *i, struct cpu *c);
 void irq_free(struct irq *i);
+/* For level-triggered sources: EOI after the handler, which masks the source, has run. */
+void irq_set_level(struct irq *i, bool level);
 /* Records an arriving vector (from the IDT stub or a VT-x acknowledged exit) and EOIs the LAPIC. Interrupts off, no lock. */
 void irq_record(unsigned vector);
 /* Main loop: runs handlers of recorded vectors. Core lock. */
@@ -37,7 +40,16 @@ void lapic_init(void);               /* this CPU */
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 void lapic_send_ipi(uint32_t apic_id, uint32_t icr_low);
+#define ICR_INIT    0x04500 /* icr_low: INIT and start-up (page number in bits 0-7), level assert */
+#define ICR_STARTUP 0x04600
+#define ICR_OTHERS  0xc4000 /* fixed, to all CPUs but this one; apic_id is ignored */
 void lapic_ipi(struct cpu *c, uint8_t vector);
+/* Panic, reboot, power off: no other CPU does anything after this. */
+void lapic_stop_others(void);
+/* For sched/calibrate.c: starts the timer as a counter, and reads how far it came; works in one-shot mode only. */
+bool lapic_timer_counts(void);
+void lapic_count_start(void);
+uint32_t lapic_count(void);
 void lapic_timer_set(uint64_t tsc_deadline); /* 0 stops it */
 extern uint64_t lapic_timer_khz;     /* 0 when TSC-deadline mode is used */
 extern bool lapic_x2apic;
