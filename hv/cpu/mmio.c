@@ -303,16 +303,19 @@ static void emulate(struct vcpu *v, struct exit *e)
 
 /* ---- what to do about a fault ---- */
 
-/* True when the service domain may have this frame as device memory: no RAM, nothing that the core keeps or emulates. */
-static bool mappable(struct domain *d, mfn_t mfn)
+bool is_device_frame(mfn_t mfn)
 {
 	const struct frame *f = frame_of(mfn);
 	paddr_t pa = mfn << PAGE_SHIFT;
 
 	if (f && f->type != FRAME_NOTRAM)
 		return false;
-	return (pa < MSI_BASE || pa >= MSI_END) && !iommu_owns(pa) && !vioapic_owns(d, pa) && !is_ecam(d, pa) &&
-	       !vpci_msix_page(d, pa);
+	return (pa < MSI_BASE || pa >= MSI_END) && !iommu_owns(pa) && !vioapic_owns(dom0, pa) && !is_ecam(dom0, pa);
+}
+
+static bool mappable(struct domain *d, mfn_t mfn)
+{
+	return is_device_frame(mfn) && !vpci_msix_page(d, mfn << PAGE_SHIFT);
 }
 
 static bool mappable_2m(struct domain *d, gfn_t base)

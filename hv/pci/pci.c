@@ -115,6 +115,17 @@ static unsigned bar_count(const struct pci_dev *dev)
 	return type == 0 ? 6 : type == 1 ? 2 : 0;
 }
 
+/* Machine address that a BAR-and-offset register names, 0 when it is not within that BAR (PCI 3.0 6.8.2.4). */
+static uint64_t msix_place(struct pci_dev *dev, unsigned reg, unsigned len, unsigned nr_bars)
+{
+	uint32_t at = dev_read(dev, dev->cap_msix + reg, 4), off = at & ~7u;
+	const struct pci_bar *b = &dev->bar[at & 7];
+
+	if ((at & 7) >= nr_bars || !b->mem || !b->addr || (b->size && (uint64_t)off + len > b->size))
+		return 0;
+	return b->addr + off;
+}
+
 void pci_read_bars(struct pci_dev *dev)
 {
 	unsigned n = bar_count(dev);
@@ -127,22 +138,13 @@ void pci_read_bars(struct pci_dev *dev)
 		b->is64 = b->mem && (lo & 6) == 4 && i + 1 < n;
 		b->prefetch = b->mem && lo & 8;
 		b->addr = lo & (b->mem ? ~15u : ~3u);
-		if (b->is64) {
-			b->addr |= (uint64_t)dev_read(dev, PCI_BAR(i + 1), 4) << 32;
-			dev->bar[++i] = (struct pci_bar){ 0 };
-		}
+		if (b->is64)
+			b->addr |= (uint64_t)dev_read(dev, PCI_BAR(++i), 4) << 32;
 	}
 	if (n == 6)
 		dev->bar[6].addr = dev_read(dev, PCI_ROM, 4) & ~0x7ffu;
-	dev->msix_table = dev->msix_pba = 0;
-	if (dev->cap_msix) {
-		uint32_t table = dev_read(dev, dev->cap_msix + 4u, 4), pba = dev_read(dev, dev->cap_msix + 8u, 4);
-
-		if ((table & 7) < n && dev->bar[table & 7].addr)
-			dev->msix_table = dev->bar[table & 7].addr + (table & ~7u);
-		if ((pba & 7) < n && dev->bar[pba & 7].addr)
-			dev->msix_pba = dev->bar[pba & 7].addr + (pba & ~7u);
-	}
+	dev->msix_table = dev->cap_msix ? msix_place(dev, 4, 16u * dev->msix_count, n) : 0;
+	dev->msix_pba = dev->cap_msix ? msix_place(dev, 8, DIV_ROUND_UP(dev->msix_count, 64u) * 8, n) : 0;
 }
 
 /* Writes ones, reads the size mask, writes the old value back. */
@@ -271,6 +273,7 @@ struct pci_dev *pci_add(uint16_t seg, uint16_t bdf)
 	find_caps(dev);
 	pci_read_bars(dev);
 	size_bars(dev);
+	pci_read_bars(dev); /* checked against the sizes this time */
 	dev->sid = source_id(dev);
 	list_add_tail(&pci_devs, &dev->link);
 	return dev;
