@@ -119,6 +119,7 @@ static int make_table(struct p2m *p, uint64_t *e, unsigned level)
 		p->need_flush = true;
 	}
 	p->table_pages++;
+	barrier(); /* filled before it can be walked */
 	WRITE_ONCE(*e, fmt->table(virt_to_mfn(table)));
 	return 0;
 }
