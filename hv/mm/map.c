@@ -104,7 +104,7 @@ void map_init(void)
 
 void map_seal(void)
 {
-	/* Other CPUs may still hold entries of it: of memory that is never given out, so there is nothing to find there. */
+	/* Other CPUs may hold entries of it for a while: nothing in the core uses such an address any more. */
 	pml4[0] = 0;
 	write_cr3(core_cr3());
 }
