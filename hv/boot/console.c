@@ -102,11 +102,6 @@ static void serial_put(char c)
 	uart.last = c;
 }
 
-bool console_owns_port(uint16_t port)
-{
-	return opt.console_com1 && uart.present && port >= COM1 && port < COM1 + 8;
-}
-
 int console_guest_read(void)
 {
 	return opt.console_com1 && uart.present && (inb(UART_LSR) & LSR_DATA) ? inb(UART_DATA) : -1;
@@ -332,20 +327,13 @@ uint32_t console_ring_read(char *buf, uint32_t max, uint32_t *index, bool clear)
 	return n;
 }
 
+/* The service domain's, as they come. */
 void console_guest_write(struct domain *d, const char *s, size_t n)
 {
-	char text[128];
-	if (d->is_dom0) {
-		console_lock();
-		while (n--)
-			put(*s++);
-		screen_update();
-		console_unlock();
-		return;
-	}
-	n = MIN(n, sizeof(text) - 1);
-	for (size_t i = 0; i < n; i++)
-		text[i] = s[i] >= ' ' && s[i] <= '~' ? s[i] : ' ';
-	text[n] = 0;
-	printk_guest("d%u: %s", d->id, text);
+	ASSERT(d->is_dom0);
+	console_lock();
+	while (n--)
+		put(*s++);
+	screen_update();
+	console_unlock();
 }

@@ -29,7 +29,6 @@ struct ex_entry {
 
 enum { IST_NMI = 1, IST_FAULT = 2 };
 #define GATE_INTERRUPT  0x8e
-#define CPUID1_C_XSAVE  BIT(26)
 #define SEGMENT_CODE    0x00af9b000000ffff /* 64-bit, accessed */
 #define SEGMENT_DATA    0x00cf93000000ffff
 #define SEGMENT_TSS     (0x89ull << 40)
@@ -94,8 +93,6 @@ static void load_tables(struct cpu *c)
 
 void cpu_init_early(struct cpu *c)
 {
-	uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-
 	c->self = c;
 	list_init(&c->runq);
 	list_init(&c->timers);
@@ -107,9 +104,7 @@ void cpu_init_early(struct cpu *c)
 	load_tables(c);
 	wrmsr(MSR_GS_BASE, (uint64_t)c);
 	wrmsr(MSR_FS_BASE, 0);
-	if (cpuid(1, 0).c & CPUID1_C_XSAVE)
-		cr4 |= CR4_OSXSAVE;
-	write_cr4(cr4);
+	write_cr4(CR4_PAE | CR4_MCE | CR4_PGE);
 }
 
 /* Returns only to go on where f says. */

@@ -65,8 +65,6 @@ void console_fb_init(void);    /* after multiboot_init() */
 void console_fb_hold(void);    /* around map_init(): what is printed meanwhile appears at console_fb_map() */
 void console_fb_map(void);
 void console_fb_release(void); /* the service domain's from now on */
-/* True for ports of the UART that the core writes to: not for any domain. */
-bool console_owns_port(uint16_t port);
 
 /* boot/smp.c: lets the CPUs that smp_boot() started enter cpu_loop(). */
 void smp_release(void);

@@ -73,7 +73,7 @@ static inline struct cpu *this_cpu(void)
 	return c;
 }
 
-/* Boot CPU: IDT, GDT, TSS, GS. APs call the same with their own struct cpu. */
+/* Boot CPU: IDT, GDT, TSS, GS, CR4. APs call the same with their own struct cpu. */
 void cpu_init_early(struct cpu *c);
 /* Starts all other CPUs of the MADT (boot/smp.c) up to MAX_CPUS or maxcpus=; returns how many are online. */
 unsigned smp_boot(void);

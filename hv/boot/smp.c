@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the other CPUs, one after another, with INIT and start-up IPIs (SDM 3A 9.4.4). */
+#include "asm.h"
+#include "boot.h"
+#include "cpu.h"
+#include "cpu_ops.h"
+#include "frame.h"
+#include "irq.h"
+#include "lock.h"
+#include "map.h"
+#include "sched.h"
+#include "time.h"
+
+
+#define LOW_FIRST 0x8000u /* the trampoline's page is looked for from here */
+#define LOW_LAST  0x9e000u
+#define US        1000ull
+#define MS        (1000 * US)
+#define START_TIMEOUT (2000 * MS)
+#define CPU_ORDER     1
+#define STACK_ORDER   2
+_Static_assert(sizeof(struct cpu) <= PAGE_SIZE << CPU_ORDER, "struct cpu has its own pages");
+_Static_assert(STACK_SIZE == PAGE_SIZE << STACK_ORDER, "");
+
+extern char trampoline_start[], trampoline_end[];
+extern char trampoline_gdt_base[], trampoline_jump[], trampoline_cr3[], trampoline_stack[], trampoline_cpu[],
+	trampoline_started[];
+void ap_main(struct cpu *c) __noreturn;
+
+struct cpu *cpus[MAX_CPUS];
+unsigned nr_cpus;
+
+static bool released;
+
+static void wait(ns_t t)
+{
+	ns_t end = now() + t;
+	while (now() < end)
+		cpu_relax();
+}
+
+static bool wait_for(const bool *flag, ns_t t)
+{
+	ns_t end = now() + t;
+	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE) && now() < end)
+		cpu_relax();
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+/* A word of the trampoline's copy. */
+static void *copied(paddr_t page, const char *symbol)
+{
+	return phys_to_virt(page + (paddr_t)(symbol - trampoline_start));
+}
+
+/* Low memory is the service domain's later on; nothing of the core stays there. */
+static paddr_t place_trampoline(void)
+{
+	paddr_t page = LOW_FIRST;
+	while (!boot_is_ram(page, PAGE_SIZE)) {
+		page += PAGE_SIZE;
+		if (page > LOW_LAST)
+			return 0;
+	}
+	memcpy(phys_to_virt(page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
+	*(uint32_t *)copied(page, trampoline_gdt_base) += (uint32_t)page;
+	*(uint32_t *)copied(page, trampoline_jump) += (uint32_t)page;
+	ASSERT(core_cr3() < 4 * GiB); /* loaded in 16-bit code */
+	*(uint64_t *)copied(page, trampoline_cr3) = core_cr3();
+	return page;
+}
+
+static struct cpu *new_cpu(uint32_t apic_id)
+{
+	struct cpu *c = core_alloc(CPU_ORDER);
+	char *stack = core_alloc(STACK_ORDER);
+	if (!c || !stack)
+		refuse("not enough memory to start CPU %u", nr_cpus);
+	c->id = nr_cpus;
+	c->apic_id = apic_id;
+	c->stack_top = (uint64_t)(stack + STACK_SIZE);
+	return c;
+}
+
+/* Gives up the core lock while the other CPU initialises itself. One that does not come up gets an INIT and is left alone:
+ * its memory stays, in case it was just slow. */
+static void start_cpu(paddr_t page, uint32_t apic_id)
+{
+	struct cpu *c = new_cpu(apic_id);
+	volatile uint32_t *started = copied(page, trampoline_started);
+
+	*(uint64_t *)copied(page, trampoline_stack) = c->stack_top;
+	*(struct cpu **)copied(page, trampoline_cpu) = c;
+	*started = 0;
+	cpus[c->id] = c;
+	core_unlock();
+	lapic_send_ipi(apic_id, ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT));
+	for (unsigned i = 0; i < 100 && !*started; i++)
+		wait(10 * US);
+	if (!*started)
+		lapic_send_ipi(apic_id, ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT));
+	bool up = wait_for(&c->online, START_TIMEOUT);
+	if (!up)
+		lapic_send_ipi(apic_id, ICR_INIT);
+	core_lock();
+	if (up)
+		nr_cpus++;
+	else
+		printk(LOG_WARN "the CPU with APIC id %u does not start; going on without it", apic_id);
+}
+
+unsigned smp_boot(void)
+{
+	unsigned most = opt.maxcpus ? MIN(opt.maxcpus, MAX_CPUS) : MAX_CPUS;
+	uint32_t self = lapic_id();
+	paddr_t page = acpi.nr_cpus > 1 && most > 1 ? place_trampoline() : 0;
+
+	if (!page)
+		return nr_cpus;
+	for (unsigned i = 0; i < acpi.nr_cpus; i++)
+		if (acpi.apic_ids[i] != self)
+			lapic_send_ipi(acpi.apic_ids[i], ICR_INIT);
+	wait(10 * MS);
+	for (unsigned i = 0; i < acpi.nr_cpus && nr_cpus < most; i++)
+		if (acpi.apic_ids[i] != self)
+			start_cpu(page, acpi.apic_ids[i]);
+	return nr_cpus;
+}
+
+void smp_release(void)
+{
+	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
+}
+
+/* Where the trampoline goes. */
+void ap_main(struct cpu *c)
+{
+	cpu_init_early(c);
+	core_lock();
+	lapic_init();
+	if (cpu_ops->cpu_up(c)) {
+		printk(LOG_WARN "CPU %u cannot run guests, though CPU 0 can", c->id);
+		core_unlock();
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	}
+	sched_init_cpu(c);
+	core_unlock();
+	__atomic_store_n(&c->online, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+		cpu_relax();
+	cpu_loop();
+}
