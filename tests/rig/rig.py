@@ -35,7 +35,7 @@ EXIT = re.compile(r"CARREL-SCRIPT-EXIT (\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|\r")
 
 # What QEMU's TCG gets wrong is hidden: see README.md.
-QEMU_CPU = "EPYC,+svm,+npt,+invtsc,-rdtscp,-avx,-avx2,-fma,-f16c,-monitor"
+QEMU_CPU = "EPYC,+svm,+npt,-rdtscp,-avx,-avx2,-fma,-f16c,-monitor"
 
 
 def say(text):
@@ -60,11 +60,18 @@ def options(argv):
     p.add_argument("--firmware", choices=["bios", "uefi"], default="uefi", help="of the disk rig")
     p.add_argument("--cmdline", default="", metavar="TEXT", help="added to the core's command line")
     p.add_argument("--dom0-cmdline", default="", metavar="TEXT", help="added to the service domain's")
-    p.add_argument("--dom0-mem", default="768M", metavar="SIZE", help="the service domain's memory")
+    p.add_argument("--dom0-mem", default="", metavar="SIZE", help="the service domain's memory (768M, 1G on the disk rig)")
     p.add_argument("--qemu-args", default="", metavar="TEXT", help="added to QEMU's command line, e.g. '-d int'")
     p.add_argument("--core-file", metavar="FILE", help="boot this ELF instead of the one that was built")
+    p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
+    p.add_argument("--channel", choices=["ttyS1", "hvc0"], default="ttyS1",
+                   help="what carries the script's output from the disk rig: a second serial port, or the console")
+    p.add_argument("--image", help=argparse.SUPPRESS)
     p.add_argument("--log", metavar="FILE", help="copy the console there (default: OUT/rig.log)")
-    return p.parse_args(argv)
+    opts = p.parse_args(argv)
+    if not opts.dom0_mem:
+        opts.dom0_mem = "768M" if opts.direct or opts.cpu == "intel" else "1G"
+    return opts
 
 
 def small_parts():
@@ -84,6 +91,55 @@ def small_parts():
             subprocess.run([f"{HERE}/initramfs.sh", path + ".new"], check=True, stdout=subprocess.DEVNULL)
             os.rename(path + ".new", path)
     return path
+
+
+def payload(opts, run):
+    """A small ext4 disk with the script and the share, which the service domain knows by its serial."""
+    tree = f"{run}/payload"
+    os.makedirs(tree)
+    if opts.script:
+        shutil.copy(opts.script, f"{tree}/script")
+    if opts.share:
+        shutil.copytree(opts.share, f"{tree}/share", symlinks=True)
+    used = int(subprocess.run(["du", "-sm", tree], check=True, stdout=subprocess.PIPE).stdout.split()[0])
+    image = f"{run}/payload.img"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, f"{used * 11 // 10 + 8}M"],
+                   check=True)
+    return image
+
+
+def disk(opts, run, interactive):
+    """The whole laptop: firmware, GRUB, the core, Debian. The disk is a copy, and so is the firmware's store."""
+    image = f"{run}/disk.img"
+    subprocess.run(["cp", "--sparse=always", opts.image, image], check=True)
+    esp = f"{image}@@{2 << 20}"
+    name = "xen" if opts.core == "xen" else "carrel-core"
+    if opts.core == "carrel":
+        subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts, ""), "::/carrel/carrel-core"], check=True)
+    words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
+    if not interactive:
+        words += f" carrel.rig={opts.channel} systemd.mask=serial-getty@hvc0.service"
+    with open(f"{run}/rig.cfg", "w") as f:
+        f.write(f'set timeout=0\nset core={name}\nset core_args="{core_cmdline(opts)}"\nset dom0_args="{words}"\n'
+                "terminal_output serial\n")
+    subprocess.run(["mcopy", "-o", "-i", esp, f"{run}/rig.cfg", "::/grub/rig.cfg"], check=True)
+    args = qemu_base(opts, run, interactive)
+    if opts.firmware == "uefi":
+        shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", f"{run}/vars.fd")
+        args += ["-drive", "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+                 "-drive", f"if=pflash,unit=1,format=raw,file={run}/vars.fd"]
+    virtio = "iommu_platform=on,disable-legacy=on"
+    args += ["-vga", "std",
+             "-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={image}",
+             "-device", f"virtio-blk-pci,drive=disk,bootindex=0,{virtio}",
+             "-drive", f"if=none,id=payload,format=raw,readonly=on,file={payload(opts, run)}",
+             "-device", f"virtio-blk-pci,drive=payload,serial=carrelrig,{virtio}",
+             "-nic", "none"]
+    if opts.channel == "ttyS1":
+        args += ["-chardev", f"pipe,id=channel,path={run}/channel", "-serial", "chardev:channel"]
+        os.mkfifo(f"{run}/channel.in")
+        os.mkfifo(f"{run}/channel.out")
+    return args + opts.qemu_args.split()
 
 
 def cpio(tree):
@@ -139,7 +195,7 @@ def dom0_cmdline(opts, interactive):
 def qemu_base(opts, run, interactive):
     args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-M", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-cpu", QEMU_CPU,
-            "-smp", str(opts.smp), "-m", opts.mem or "2G",
+            "-smp", str(opts.smp), "-m", opts.mem or ("2G" if opts.direct else "3G"),
             "-device", "intel-iommu,intremap=on",
             "-chardev", f"stdio,id=console,signal={'off' if interactive else 'on'}",
             "-serial", "chardev:console",
@@ -173,19 +229,32 @@ class Console:
         self.ended = None
         self.marks = []
         self.start = time.monotonic()
+        self.quiet = False
+        self.channel_partial = ""
 
     def feed(self, data):
         self.log.write(data)
         self.log.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        if not self.quiet:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         lines = (self.partial + data.decode("utf-8", "replace")).split("\n")
         self.partial = lines.pop()[-4096:]
         for line in lines:
-            self.line(ESCAPES.sub("", line))
+            line = ESCAPES.sub("", line)
+            self.last = (self.last + [line])[-25:]
+            self.line(line)
+
+    def feed_channel(self, data):
+        """The script's own output; the rig's words in it aren't shown."""
+        lines = (self.channel_partial + data.decode("utf-8", "replace")).split("\n")
+        self.channel_partial = lines.pop()
+        for line in lines:
+            self.line(line)
+            if not re.match(r"CARREL-(DOM0|SCRIPT)-", line):
+                print(line, flush=True)
 
     def line(self, line):
-        self.last = (self.last + [line])[-25:]
         now = time.monotonic()
         mark = re.search(r"CARREL-DOM0-\w+|GRUB: \w+", line)
         if mark:
@@ -204,16 +273,20 @@ class Console:
             self.ended = time.monotonic() + grace
 
 
-def follow(opts, args, console, limit, interactive, source=None, stdin=None):
-    """Runs the emulator until the run ends; source is a file to tail instead of its stdout."""
+def follow(opts, args, console, limit, interactive, source=None, channel=None):
+    """Runs the emulator until the run ends; source is a file to tail instead of its stdout, and
+    channel a FIFO with the script's output."""
     deadline = time.monotonic() + limit if limit else None
     stdin = None if interactive else subprocess.DEVNULL
     proc = subprocess.Popen(args, stdin=stdin, stdout=subprocess.DEVNULL if source else subprocess.PIPE,
                             stderr=subprocess.DEVNULL if source else None,
                             start_new_session=not interactive)
     tail = None
+    extra = os.open(channel, os.O_RDWR | os.O_NONBLOCK) if channel else None
     try:
         while True:
+            if extra is not None and select.select([extra], [], [], 0)[0]:
+                console.feed_channel(os.read(extra, 65536))
             if source:
                 if tail is None and os.path.exists(source):
                     tail = open(source, "rb", buffering=0)
@@ -222,9 +295,10 @@ def follow(opts, args, console, limit, interactive, source=None, stdin=None):
                     time.sleep(0.05)
                 finished = proc.poll() is not None and not data
             else:
-                ready = select.select([proc.stdout], [], [], 0.2)[0]
+                watched = [proc.stdout] + ([extra] if extra is not None else [])
+                ready = proc.stdout in select.select(watched, [], [], 0.2)[0]
                 data = os.read(proc.stdout.fileno(), 65536) if ready else b""
-                finished = bool(ready) and not data
+                finished = ready and not data
             if data:
                 console.feed(data)
             now = time.monotonic()
@@ -338,7 +412,10 @@ def main():
         elif opts.direct:
             follow(opts, direct(opts, run, interactive), console, limit, interactive)
         else:
-            sys.exit("rig: the disk rig isn't there yet: use --direct")
+            args = disk(opts, run, interactive)
+            apart = not interactive and opts.channel == "ttyS1"
+            console.quiet = apart and bool(opts.script) and not opts.console
+            follow(opts, args, console, limit, interactive, channel=f"{run}/channel.out" if apart else None)
     finally:
         shutil.copy(console.log.name, opts.log or "/out/rig.log")
         if opts.cpu == "intel" and os.path.exists(f"{run}/bochs.log"):
