@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The FIFO event-channel ABI (xen/event_channel.h). The guest consumes a queue from its head; the core appends at the tail
- * it remembers. Event words are the guest's memory: whatever it writes there only disturbs its own events, every walk here
- * is at most one word away, and every retry is counted.
+ * The FIFO event-channel ABI (xen/event_channel.h). The guest consumes a queue from its head; the core appends at the
+ * tail it remembers. Event words are the guest's memory: whatever it writes there only disturbs its own events, every
+ * walk here is at most one word away, and every retry is counted.
  */
 #include "domain.h"
 #include "errno.h"
@@ -21,7 +21,8 @@
 #define BUSY    (1u << EVTCHN_FIFO_BUSY)
 #define WORDS_PER_PAGE (PAGE_SIZE / sizeof(event_word_t))
 
-_Static_assert(ARRAY_SIZE(((struct evtchn_domain *)0)->fifo_array) * WORDS_PER_PAGE == EVTCHN_FIFO_NR_CHANNELS, "all ports");
+_Static_assert(ARRAY_SIZE(((struct evtchn_domain *)0)->fifo_array) * WORDS_PER_PAGE == EVTCHN_FIFO_NR_CHANNELS,
+	       "all ports");
 _Static_assert(ARRAY_SIZE(((struct vcpu *)0)->fifo_tail) == EVTCHN_FIFO_MAX_QUEUES, "a tail for each queue");
 
 uint32_t *evtchn_fifo_word(struct domain *d, uint32_t port)
@@ -42,9 +43,9 @@ static inline void clear_flag(uint32_t *w, uint32_t flag)
 }
 
 /*
- * Links port behind the tail word if that is still LINKED; false when the guest took it off, so that the queue is empty.
- * BUSY keeps a well-behaved guest from unmasking meanwhile; what it may still do (mask, unmask once, clear PENDING, unlink)
- * makes the exchange fail at most four times. A guest that goes beyond that loses its event.
+ * Links port behind the tail word if that is still LINKED; false when the guest took it off: the queue is empty.
+ * BUSY keeps a well-behaved guest from unmasking meanwhile; what it may still do (mask, unmask once, clear PENDING,
+ * unlink) makes the exchange fail at most four times. A guest that goes beyond that loses its event.
  */
 static bool link_tail(uint32_t *tail, uint32_t port)
 {

@@ -121,8 +121,8 @@ static void maptrack_put(struct grant_table *g, uint32_t handle)
 
 /* ---- pins ---- */
 
-/* Sets reading (and writing) in the guest's entry if it grants that to `who`; the guest may change the word at any time, so
- * checks and change are one exchange. A pinned entry cannot change its type or domain meaningfully any more. */
+/* Sets reading (and writing) in the guest's entry if it grants that to `who`; the guest may change the word at any
+ * time, so checks and change are one exchange. A pinned entry cannot change its type or domain meaningfully any more. */
 static int16_t set_flags(struct grant_entry_v1 *e, domid_t who, bool ro, bool pinned)
 {
 	uint32_t *word = (uint32_t *)e, old = READ_ONCE(*word);

@@ -59,8 +59,8 @@ static int64_t remote_shutdown_op(struct vcpu *v, uint64_t *arg)
 	return 0;
 }
 
-/* The vCPU sleeps after this call: nothing can be raised between the check of the ports and sched_stop, which the core lock
- * keeps together. Waking early is allowed. */
+/* The vCPU sleeps after this call: nothing can be raised between the check of the ports and sched_stop, which the core
+ * lock keeps together. Waking early is allowed. */
 static int64_t poll_op(struct vcpu *v, uint64_t *arg)
 {
 	struct domain *d = v->domain;

@@ -17,8 +17,8 @@
 _Static_assert(sizeof(struct vcpu_info) == 64 && sizeof(struct vcpu_time_info) == 32, "xen/xen.h");
 _Static_assert(MAX_VCPUS <= XEN_LEGACY_MAX_VCPUS, "every vCPU has a place in shared_info");
 
-/* The point the time in the guest counts from. With a stable TSC it is the same for all vCPUs and for ever, so that readings
- * on different vCPUs cannot go backwards by a rounding. */
+/* The point the time in the guest counts from. With a stable TSC it is the same for all vCPUs and for ever, so that
+ * readings on different vCPUs cannot go backwards by a rounding. */
 static void reference_point(uint64_t *tsc, ns_t *ns)
 {
 	static uint64_t base_tsc;

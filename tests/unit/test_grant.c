@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Grant tables against a model: pins, flags and frame references must agree with the mappings there are, whatever is asked. */
+/* Grant tables against a model: pins, flags and frame references must agree with the mappings, whatever is asked. */
 #include "shim.h"
 #include "domain.h"
 #include "errno.h"
