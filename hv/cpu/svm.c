@@ -357,9 +357,11 @@ static void decode_exit(struct vcpu *v, struct svm_vcpu *h, struct exit *e)
 	case SVM_EXIT_INVLPGB ... SVM_EXIT_TLBSYNC:
 		e->reason = EXIT_UNDEFINED;
 		return;
+	case SVM_EXIT_EXC0 + EXC_MC:
+		__asm__ volatile("int $18" ::: "memory"); /* the machine's, not the guest's */
+		/* fall through */
 	case SVM_EXIT_EXC0 + EXC_DB:
 	case SVM_EXIT_EXC0 + EXC_AC:
-	case SVM_EXIT_EXC0 + EXC_MC:
 		e->reason = EXIT_EXCEPTION;
 		e->exc.vector = (uint8_t)(b->exit_code - SVM_EXIT_EXC0);
 		e->exc.code = (uint32_t)b->exit_info1;
