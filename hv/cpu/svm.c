@@ -36,7 +36,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	paddr_t vmcb_pa, host_pa;
 	unsigned cpu;       /* where it was loaded last */
-	uint32_t asid_gen;  /* its ASID is good while cpu->asid_gen is this */
+	uint32_t asid_gen;  /* its ASID is good while cpu->asid_gen is this; 0 none */
 	bool nmi_masked;    /* an NMI handler runs: IRET is intercepted */
 };
 struct svm_cpu {
@@ -108,8 +108,8 @@ static int svm_cpu_up(struct cpu *c)
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(s->hsave));
 	__asm__ volatile("vmsave %0" ::"a"(virt_to_phys(&s->host)) : "memory");
 	c->hw_page = s;
-	c->asid_gen = 0;
-	c->asid_next = nr_asids; /* none left: the first one starts generation 1 with a full flush */
+	c->asid_gen = 1; /* a vCPU with 0 has no ASID here */
+	c->asid_next = nr_asids; /* none left: the first one starts a generation with a full flush */
 	return 0;
 }
 
@@ -189,7 +189,8 @@ static void svm_vcpu_save(struct vcpu *v)
 static void new_asid(struct cpu *c, struct svm_vcpu *h)
 {
 	if (c->asid_next >= nr_asids) {
-		c->asid_gen++;
+		if (!++c->asid_gen)
+			c->asid_gen = 1;
 		c->asid_next = 1;
 		h->vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
 	}
