@@ -214,6 +214,11 @@ void policy_free_domain(struct domain *d)
 	d->policy = NULL;
 }
 
+unsigned policy_phys_bits(const struct domain *d)
+{
+	return d->policy->extd[8].a & 0xff;
+}
+
 /* ---- CPUID ---- */
 
 static void xen_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid *r)

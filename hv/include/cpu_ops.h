@@ -126,6 +126,8 @@ unsigned policy_domain_leaves(struct domain *d, struct xen_cpuid_leaf *out, unsi
 unsigned policy_host_msrs(unsigned index, struct xen_msr_entry *out, unsigned max);
 /* Takes what the toolstack wants, cut down to what the host policy allows. -EINVAL with the leaf in *bad. */
 int policy_set_leaves(struct domain *d, const struct xen_cpuid_leaf *in, unsigned n, uint32_t bad[2]);
+/* Width of d's physical addresses in bits. */
+unsigned policy_phys_bits(const struct domain *d);
 /* 32-bit words for XEN_SYSCTL_get_cpu_featureset. */
 unsigned policy_featureset(unsigned index, uint32_t *out, unsigned max);
 
