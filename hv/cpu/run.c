@@ -96,6 +96,8 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	sched_service_requests();
 	core_lock();
 	sched_resume();
+	if (unlikely(v->stopped & VCPU_DOWN)) /* INIT from another vCPU meanwhile: the state is not the exit's any more */
+		return;
 	if (e.irq_taken && !v->irq_offered_direct)
 		vlapic_accept(v, (uint8_t)v->irq_offered);
 	exit_handle(v, &e);
