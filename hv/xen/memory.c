@@ -34,11 +34,8 @@ static bool slot_removable(enum p2m_type t)
 /* Drops the reference that a slot of type t held, after p2m_flush. Own RAM goes back to the heap. */
 static void slot_release(mfn_t mfn, enum p2m_type t)
 {
-	if (t == P2M_RAM || t == P2M_RAM_RO)
-		frame_of(mfn)->gfn = FRAME_GFN_NONE;
-	else if (t != P2M_FOREIGN && t != P2M_FOREIGN_RO)
-		return;
-	frame_put(mfn);
+	if (t != P2M_SHARED)
+		frame_put(mfn);
 }
 
 /* Puts mfn at gfn instead of what is there. -EPERM when that may not be removed, or p2m_set's errors. */
