@@ -31,7 +31,7 @@ ENDINGS = [
     (re.compile(r"Kernel panic - not syncing"), DOM0_PANIC),
     (re.compile(r"^\(XEN\) Hardware Dom0 crashed|^carrel: .*service domain (crashed|died)"), DOM0_PANIC),
 ]
-EXIT = re.compile(r"CARREL-SCRIPT-EXIT (\d+)")
+EXIT = re.compile(r"CARREL-(?:SCRIPT|GUEST)-EXIT (\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|\r")
 
 # What QEMU's TCG gets wrong is hidden: see README.md.
@@ -62,6 +62,8 @@ def options(argv):
     p.add_argument("--dom0-cmdline", default="", metavar="TEXT", help="added to the service domain's")
     p.add_argument("--dom0-mem", default="", metavar="SIZE", help="the service domain's memory (768M, 1G on the disk rig)")
     p.add_argument("--qemu-args", default="", metavar="TEXT", help="added to QEMU's command line, e.g. '-d int'")
+    p.add_argument("--guest", metavar="FILE",
+                   help="boot this PVH ELF alone as the service domain, with --dom0-cmdline; a bare name is one of tests/guests")
     p.add_argument("--core-file", metavar="FILE", help="boot this ELF instead of the one that was built")
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
     p.add_argument("--channel", choices=["ttyS1", "hvc0"], default="ttyS1",
@@ -69,6 +71,12 @@ def options(argv):
     p.add_argument("--image", help=argparse.SUPPRESS)
     p.add_argument("--log", metavar="FILE", help="copy the console there (default: OUT/rig.log)")
     opts = p.parse_args(argv)
+    if opts.guest:
+        opts.direct = opts.cpu == "amd"
+        opts.mem = opts.mem or "512M"
+        opts.dom0_mem = opts.dom0_mem or "128M"
+        if "/" not in opts.guest:
+            opts.guest = f"/out/tests/guests/{opts.guest}"
     if not opts.dom0_mem:
         opts.dom0_mem = "768M" if opts.direct or opts.cpu == "intel" else "1G"
     return opts
@@ -115,7 +123,7 @@ def disk(opts, run, interactive):
     esp = f"{image}@@{2 << 20}"
     name = "xen" if opts.core == "xen" else "carrel-core"
     if opts.core == "carrel":
-        subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts, ""), "::/carrel/carrel-core"], check=True)
+        subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts), "::/carrel/carrel-core"], check=True)
     words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
     if not interactive:
         words += f" carrel.rig={opts.channel} systemd.mask=serial-getty@hvc0.service"
@@ -162,10 +170,10 @@ def script_cpio(opts, run):
     return cpio(tree)
 
 
-def core_file(opts, small):
+def core_file(opts):
     if opts.core_file:
         return opts.core_file
-    path = f"{small}/xen" if opts.core == "xen" else "/out/hv/carrel-core"
+    path = f"{small_parts()}/xen" if opts.core == "xen" else "/out/hv/carrel-core"
     if not os.path.exists(path):
         sys.exit(f"rig: {path} isn't there: has the core been built?")
     return path
@@ -186,6 +194,8 @@ def core_cmdline(opts):
 
 
 def dom0_cmdline(opts, interactive):
+    if opts.guest:
+        return opts.dom0_cmdline
     line = "console=hvc0 rdinit=/init loglevel=6 panic=1"
     if not opts.script and not interactive:
         line += " carrel.shell=0"
@@ -203,18 +213,26 @@ def qemu_base(opts, run, interactive):
     return args
 
 
-def direct(opts, run, interactive):
+def dom0_files(opts, run):
+    """The service domain's kernel and, but for a guest of tests/guests, its initramfs."""
+    if opts.guest:
+        return [opts.guest]
     small = small_parts()
     initramfs = f"{run}/initramfs"
     with open(initramfs, "wb") as out:
         with open(f"{small}/dom0.cpio", "rb") as f:
             shutil.copyfileobj(f, out)
         out.write(script_cpio(opts, run))
+    return [f"{small}/vmlinux", initramfs]
+
+
+def direct(opts, run, interactive):
+    kernel, *initramfs = dom0_files(opts, run)
     double = lambda text: text.replace(",", ",,")
     return qemu_base(opts, run, interactive) + [
         "-vga", "std",
-        "-kernel", core_file(opts, small), "-append", core_cmdline(opts),
-        "-initrd", f"{small}/vmlinux {double(dom0_cmdline(opts, interactive))},{initramfs}",
+        "-kernel", core_file(opts), "-append", core_cmdline(opts),
+        "-initrd", ",".join([f"{kernel} {double(dom0_cmdline(opts, interactive))}", *initramfs]),
     ] + opts.qemu_args.split()
 
 
@@ -344,22 +362,21 @@ def screenshot(opts, run):
         say(f"no screenshot: {e}")
 
 
-def iso(opts, run, small, interactive):
+def iso(opts, run, interactive):
+    kernel, *initramfs = dom0_files(opts, run)
     tree = f"{run}/iso"
     os.makedirs(f"{tree}/boot/grub")
-    shutil.copy(core_file(opts, small), f"{tree}/boot/core")
-    shutil.copy(f"{small}/vmlinux", f"{tree}/boot/vmlinux")
-    with open(f"{tree}/boot/initramfs", "wb") as out:
-        with open(f"{small}/dom0.cpio", "rb") as f:
-            shutil.copyfileobj(f, out)
-        out.write(script_cpio(opts, run))
+    shutil.copy(core_file(opts), f"{tree}/boot/core")
+    shutil.copy(kernel, f"{tree}/boot/vmlinux")
+    if initramfs:
+        shutil.copy(initramfs[0], f"{tree}/boot/initramfs")
     with open(f"{tree}/boot/grub/grub.cfg", "w") as f:
         # GRUB's multiboot2 loader crashes under Bochs in its BIOS calls.
         f.write("serial --unit=0 --speed=115200\nterminal_output serial\nset timeout=0\n"
                 "echo GRUB: loading\n"
                 f"multiboot /boot/core {core_cmdline(opts)}\n"
                 f"module /boot/vmlinux {dom0_cmdline(opts, interactive)}\n"
-                "module /boot/initramfs\n"
+                f"{'module /boot/initramfs' if initramfs else ''}\n"
                 "echo GRUB: starting\nboot\n")
     subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--locales=", "--fonts=", "--themes=",
                     "-o", f"{run}/boot.iso", tree], check=True,
@@ -373,8 +390,7 @@ def megabytes(size):
 
 
 def bochs(opts, run, interactive):
-    small = small_parts()
-    image = iso(opts, run, small, interactive)
+    image = iso(opts, run, interactive)
     mem = megabytes(opts.mem or "1536M")
     with open(f"{run}/bochsrc", "w") as f:
         f.write(f"""memory: guest={mem}, host={mem}
