@@ -7,6 +7,13 @@
 
 extern char *shim_ram; /* machine address 0; page aligned */
 
+/* Where the core's image is in it. */
+#define __text_start (shim_ram + 2 * MiB)
+#define __image_end  (shim_ram + 3 * MiB)
+
+void *ioremap(paddr_t pa, size_t size);
+void *ioremap_cached(paddr_t pa, size_t size);
+
 static inline void *phys_to_virt(paddr_t pa)
 {
 	return shim_ram + pa;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 char *shim_ram;
-struct boot_info boot_info;
+char shim_said[256];
+__attribute__((weak)) struct boot_info boot_info;
 struct cpu *cpus[MAX_CPUS];
 unsigned nr_cpus;
 
@@ -25,7 +26,8 @@ void shim_memory(unsigned long pages, unsigned long reserved)
 	boot_next = 0;
 }
 
-paddr_t boot_alloc(uint64_t size, uint64_t align)
+/* Weak: a test of boot/ brings the real ones. */
+__attribute__((weak)) paddr_t boot_alloc(uint64_t size, uint64_t align)
 {
 	paddr_t pa = ALIGN_UP(boot_next, align);
 
@@ -35,21 +37,40 @@ paddr_t boot_alloc(uint64_t size, uint64_t align)
 	return pa;
 }
 
-bool boot_reserved(mfn_t mfn)
+__attribute__((weak)) bool boot_reserved(mfn_t mfn)
 {
 	return mfn < reserved_end >> PAGE_SHIFT;
 }
 
+static __noreturn void stop(const char *fmt, va_list ap)
+{
+	vsnprintf(shim_said, sizeof(shim_said), fmt, ap);
+	mock_assert(0, shim_said, "core", 0);
+	abort();
+}
+
 void panic(const char *fmt, ...)
 {
-	char text[256];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	mock_assert(0, text, "core", 0);
-	abort();
+	stop(fmt, ap);
+}
+
+void refuse(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	stop(fmt, ap);
+}
+
+void strscpy(char *dst, const char *src, size_t size)
+{
+	size_t n = strnlen(src, size - 1);
+
+	memcpy(dst, src, n);
+	dst[n] = 0;
 }
 
 void printk(const char *fmt, ...)

@@ -14,8 +14,10 @@
 #include <cmocka.h>
 
 /* Gives the core `pages` of machine memory at address 0, all E820_RAM, the first `reserved` of them boot_reserved() and given out
- * by boot_alloc(). panic() in the core is a failed assertion (expect_assert_failure). */
+ * by boot_alloc(). panic() and refuse() in the core are failed assertions (expect_assert_failure). */
 void shim_memory(unsigned long pages, unsigned long reserved);
+/* What the last of them said. */
+extern char shim_said[256];
 
 /* A reproducible random number below n. */
 unsigned shim_random(unsigned n);
