@@ -105,7 +105,10 @@ def small_parts():
 def payload(opts, run):
     """A small ext4 disk with the script and the share, which the service domain knows by its serial."""
     tree = f"{run}/payload"
-    os.makedirs(tree)
+    os.makedirs(f"{tree}/guest")
+    shutil.copy(f"{small_parts()}/guest.cpio.gz", f"{tree}/guest/initramfs")
+    shutil.copy(f"{HERE}/guest.cfg", f"{tree}/guest/guest.cfg")
+    os.symlink("/boot/vmlinuz", f"{tree}/guest/vmlinuz")
     if opts.script:
         shutil.copy(opts.script, f"{tree}/script")
     if opts.share:
@@ -126,7 +129,9 @@ def disk(opts, run, interactive):
     if opts.core == "carrel":
         subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts), "::/carrel/carrel-core"], check=True)
     words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
-    if not interactive:
+    if interactive:
+        words += " carrel.rig=none"
+    else:
         words += f" carrel.rig={opts.channel} systemd.mask=serial-getty@hvc0.service"
     with open(f"{run}/rig.cfg", "w") as f:
         f.write(f'set timeout=0\nset core={name}\nset core_args="{core_cmdline(opts)}"\nset dom0_args="{words}"\n'

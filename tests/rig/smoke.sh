@@ -14,7 +14,6 @@ fail() {
 	exit 1
 }
 dir=/guest
-[ -e $dir/guest.cfg ] || dir=/usr/share/carrel/guest
 
 dd if=/dev/zero of=/root/disk bs=1M count=0 seek=64 2>/dev/null
 loop=$(losetup -f)
