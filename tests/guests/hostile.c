@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests.h"
+void hostile(void) {}
+void guest_hostile(void) {}
