@@ -204,7 +204,7 @@ static void load_kernel(struct domain *d, const struct boot_module *m, struct ke
 			refuse("the kernel's ELF segment %u is broken or the file is cut short", i);
 		if (s.type == ELF_NOTE)
 			read_notes(k, image + s.offset, s.filesz);
-		if (s.type != ELF_LOAD)
+		if (s.type != ELF_LOAD || !s.memsz)
 			continue;
 		load(d, s.paddr, image + s.offset, s.filesz, "the kernel");
 		clear(d, s.paddr + s.filesz, s.memsz - s.filesz);
