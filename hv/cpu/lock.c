@@ -33,3 +33,8 @@ bool core_lock_held(void)
 {
 	return READ_ONCE(lock.holder) == this_cpu();
 }
+
+bool core_lock_wanted(void)
+{
+	return READ_ONCE(lock.next) != lock.serving + 1;
+}

@@ -285,12 +285,6 @@ static void decode_npf(const struct vmcb *b, struct exit *e)
 	e->pf.read = !e->pf.write && !e->pf.exec;
 }
 
-/* Takes the physical interrupt that ended the run: the IDT stub records it. */
-static void interrupt_window(void)
-{
-	__asm__ volatile("sti; nop; cli" ::: "memory");
-}
-
 static void wbinvd_exit(struct vcpu *v)
 {
 	if (v->domain->iommu) /* only device drivers have a use for it */
@@ -306,7 +300,7 @@ static void decode_exit(struct vcpu *v, struct svm_vcpu *h, struct exit *e)
 	switch (b->exit_code) {
 	case SVM_EXIT_INTR:
 		e->reason = EXIT_INTERRUPT;
-		interrupt_window();
+		interrupt_window(); /* it still waits */
 		return;
 	case SVM_EXIT_NMI:
 		e->reason = EXIT_NMI; /* taken when GIF was set */

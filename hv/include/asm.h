@@ -80,6 +80,11 @@ static inline void cli(void)
 {
 	__asm__ volatile("cli" ::: "memory");
 }
+/* Takes the interrupts that wait: they are off in the core otherwise. The IDT's stubs only record them. */
+static inline void interrupt_window(void)
+{
+	__asm__ volatile("sti; nop; cli" ::: "memory");
+}
 static inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");

@@ -43,7 +43,8 @@ typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
 hypercall_fn hypercall_event_channel_op, hypercall_grant_table_op, hypercall_sched_op, hypercall_vcpu_op,
 	hypercall_set_timer_op;
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);
-/* True when a long operation should return -ERESTART: an interrupt is pending or the time slice is over. */
+/* True when a long operation should return -ERESTART: an interrupt is pending, another CPU waits for the core lock, or the time
+ * slice is over. */
 bool hypercall_preempt(void);
 /* cpu/exit.c calls this for EXIT_HYPERCALL. */
 void hypercall_exit(struct vcpu *v, struct exit *e);

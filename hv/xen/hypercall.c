@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From the exit to a hypercall's handler and back. */
+#include "asm.h"
 #include "cpu.h"
 #include "cpu_ops.h"
 #include "domain.h"
 #include "errno.h"
 #include "guest.h"
 #include "irq.h"
+#include "lock.h"
 #include "sched.h"
 
 #include <xen/version.h>
@@ -66,7 +68,9 @@ void hypercall_exit(struct vcpu *v, struct exit *e)
 
 bool hypercall_preempt(void)
 {
-	return irq_any_pending() || READ_ONCE(this_cpu()->attention) || now() >= this_cpu()->slice_end;
+	/* Whoever would set "attention" meanwhile waits for the lock first, and an interrupt is only seen when it is let in. */
+	interrupt_window();
+	return irq_any_pending() || core_lock_wanted() || READ_ONCE(this_cpu()->attention) || now() >= this_cpu()->slice_end;
 }
 
 struct domain *domain_for_op(struct vcpu *v, domid_t id, int *err)
