@@ -323,6 +323,7 @@ void dom0_build(void)
 		refuse("no memory for the service domain (%d)", err);
 	dom0 = d;
 	d->privileged = d->is_dom0 = true;
+	d->p2m.max_tables = UINT32_MAX;
 	if (iommu_enabled && (err = iommu_domain_init(d)))
 		refuse("no memory for the service domain's I/O page tables (%d)", err);
 	for (unsigned i = 0; i < d->max_vcpus; i++)

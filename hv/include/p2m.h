@@ -35,10 +35,13 @@ struct p2m {
 	uint64_t root_pa;    /* nCR3, or what the EPTP is made of */
 	uint32_t gen;        /* raised by p2m_flush; a CPU whose copy is older flushes before entry */
 	bool need_flush;     /* entries were removed or tightened since the last p2m_flush */
-	uint32_t table_pages;
+	uint32_t table_pages, max_tables;
 	gfn_t max_gfn;       /* highest ever mapped */
 };
 
+/* Tables come and stay: a guest that moves its pages about can make ever more of them. This many at most; the toolstack raises it
+ * with the paging pool's size, as libxl does in proportion to memory. 256 is Xen's minimum too. */
+#define P2M_MIN_TABLES 256u
 int p2m_init(struct domain *d);
 /* Frees the tables. All entries must be gone or hold no references (see p2m_relinquish). */
 void p2m_free(struct domain *d);

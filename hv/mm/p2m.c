@@ -108,7 +108,7 @@ void *p2m_ptr(struct domain *d, gpa_t gpa, bool write)
 static int make_table(struct p2m *p, uint64_t *e, unsigned level)
 {
 	const struct p2m_format *fmt = cpu_ops->p2m;
-	uint64_t old = *e, *table = core_alloc(0);
+	uint64_t old = *e, *table = p->table_pages < p->max_tables ? core_alloc(0) : NULL;
 
 	if (!table)
 		return -ENOMEM;
@@ -375,7 +375,7 @@ int p2m_init(struct domain *d)
 
 	ASSERT(type_of(e) == P2M_GRANT_RO && mfn_in(e) == 0x12345600 && (e & P2M_LARGE) && (e & P2M_PRESENT));
 	ASSERT(is_table(fmt->table(1), 1) && mfn_in(fmt->table(1)) == 1 && type_of(fmt->leaf(0, 0, P2M_SHARED)) == P2M_SHARED);
-	d->p2m = (struct p2m){ .root = core_alloc(0), .gen = 1, .table_pages = 1 };
+	d->p2m = (struct p2m){ .root = core_alloc(0), .gen = 1, .table_pages = 1, .max_tables = P2M_MIN_TABLES };
 	if (!d->p2m.root)
 		return -ENOMEM;
 	d->p2m.root_pa = virt_to_phys(d->p2m.root);

@@ -480,13 +480,14 @@ static int64_t domctl_get_paging_mempool_size(struct vcpu *v, struct domain *d, 
 	return 0;
 }
 
-/* Page tables come from the heap as needed; the number is only kept. */
+/* Page tables come from the heap as needed, up to this. */
 static int64_t domctl_set_paging_mempool_size(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
 	(void)v;
 	if (op->u.paging_mempool.size & ~PAGE_MASK)
 		return -EINVAL;
 	d->mempool_bytes = op->u.paging_mempool.size;
+	d->p2m.max_tables = (uint32_t)MAX(P2M_MIN_TABLES, MIN(d->mempool_bytes / PAGE_SIZE, UINT32_MAX));
 	return 0;
 }
 

@@ -130,7 +130,10 @@ static int setup(void **state)
 	}
 	fail_one_in = 0;
 	d = (struct domain){ .id = 3, .iommu = (void *)&d };
-	return p2m_init(&d);
+	if (p2m_init(&d))
+		return -1;
+	d.p2m.max_tables = TABLES;
+	return 0;
 }
 
 static int teardown(void **state)
@@ -255,12 +258,29 @@ static void relinquishes(void **state)
 		assert_int_equal(p2m_get(&d, g, NULL, NULL), INVALID_MFN);
 }
 
+/* A guest that puts one page at ever new places and takes it away again gets no further than its pool. */
+static void bounded(void **state)
+{
+	gfn_t gfn = 0;
+
+	(void)state;
+	d.p2m.max_tables = 40;
+	for (; !p2m_set(&d, gfn, 1, 0, P2M_RAM); gfn += 1ul << 27) {
+		assert_int_equal(p2m_clear(&d, gfn, 0), 0);
+		assert_true(tables_used <= 40);
+	}
+	assert_int_equal(tables_used, 40);
+	assert_int_equal(p2m_set(&d, gfn, 1, 0, P2M_RAM), -ENOMEM);
+	assert_int_equal(p2m_get(&d, gfn, NULL, NULL), INVALID_MFN);
+	assert_int_equal(p2m_set(&d, 1, 1, 0, P2M_RAM), 0); /* where tables are it goes on */
+}
+
 int main(void)
 {
 #define BOTH(f)                                                                                                        \
 	cmocka_unit_test_prestate_setup_teardown(f, setup, teardown, &npt_format),                                     \
 		cmocka_unit_test_prestate_setup_teardown(f, setup, teardown, &ept_format)
-	const struct CMUnitTest tests[] = { BOTH(random_changes), BOTH(refuses), BOTH(relinquishes) };
+	const struct CMUnitTest tests[] = { BOTH(random_changes), BOTH(refuses), BOTH(relinquishes), BOTH(bounded) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
