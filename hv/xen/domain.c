@@ -216,20 +216,21 @@ static void stop_all(struct domain *d, uint32_t why)
 	kick_all(d);
 }
 
-/* True while some CPU still has the state of one of d's vCPUs loaded; asks those CPUs to let go. */
-static bool still_loaded(struct domain *d)
+/* True while some CPU still has one of d's vCPUs, or its state; asks those CPUs to let go. One that was asked for the state
+ * only (vcpu_sync) still has an exit to handle. */
+static bool in_use(struct domain *d)
 {
-	bool loaded = false;
+	bool used = false;
 
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		struct vcpu *v = cpus[i]->current;
+	for (unsigned i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v = d->vcpu[i];
 
-		if (v && v->domain == d) {
-			cpu_kick(cpus[i]);
-			loaded = true;
+		if (v && (v->running || v->cpu->current == v)) {
+			cpu_kick(v->cpu);
+			used = true;
 		}
 	}
-	return loaded;
+	return used;
 }
 
 int domain_destroy(struct domain *d)
@@ -243,7 +244,7 @@ int domain_destroy(struct domain *d)
 		stop_all(d, VCPU_DYING);
 		evtchn_destroy(d);
 	}
-	if (still_loaded(d))
+	if (in_use(d))
 		return -ERESTART;
 	if ((rc = grant_relinquish(d)) || (rc = p2m_relinquish(d, &d->relinquish_cursor)))
 		return rc;
