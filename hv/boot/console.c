@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "font.h"
 #include "guest.h"
+#include "irq.h"
 #include "lib.h"
 #include "map.h"
 
@@ -105,6 +106,30 @@ static void serial_put(char c)
 int console_guest_read(void)
 {
 	return opt.console_com1 && uart.present && (inb(UART_LSR) & LSR_DATA) ? inb(UART_DATA) : -1;
+}
+
+static void uart_input(struct irq *i)
+{
+	(void)i;
+	virq_raise_global(VIRQ_CONSOLE);
+}
+
+/* ISA interrupt 4, where the MADT puts it. Without it typing does nothing; output needs no interrupt. */
+void console_input_init(void)
+{
+	unsigned gsi = 4;
+
+	if (!opt.console_com1 || !uart.present)
+		return;
+	for (unsigned i = 0; i < acpi.nr_overrides; i++)
+		if (acpi.override[i].irq == 4)
+			gsi = acpi.override[i].gsi;
+	if (gsi_claim(gsi, uart_input)) {
+		printk(LOG_WARN "no interrupt for COM1: typing there goes nowhere");
+		return;
+	}
+	outb(UART_MCR, 0x0b); /* DTR, RTS, OUT2: the interrupt line's gate */
+	outb(UART_IER, 0x01);
 }
 
 /* ---- screen ----
@@ -274,14 +299,22 @@ static void vprintk(unsigned level, const char *fmt, va_list ap)
 	put_lines(text);
 }
 
+/* Takes a LOG_* prefix off *fmt. */
+static unsigned log_level(const char **fmt, unsigned level)
+{
+	const char *s = *fmt;
+
+	if (s[0] != '<' || s[1] < '0' || s[1] > '3' || s[2] != '>')
+		return level;
+	*fmt += 3;
+	return (unsigned)(s[1] - '0');
+}
+
 void printk(const char *fmt, ...)
 {
-	unsigned level = 2;
+	unsigned level = log_level(&fmt, 2);
 	va_list ap;
-	if (fmt[0] == '<' && fmt[1] >= '0' && fmt[1] <= '3' && fmt[2] == '>') {
-		level = (unsigned)(fmt[1] - '0');
-		fmt += 3;
-	}
+
 	va_start(ap, fmt);
 	vprintk(level, fmt, ap);
 	va_end(ap);
@@ -292,8 +325,12 @@ void printk_guest(const char *fmt, ...)
 {
 	static ns_t second;
 	static unsigned printed, dropped;
+	unsigned level = log_level(&fmt, 1);
 	va_list ap;
 	ns_t t = now();
+
+	if (level > opt.loglvl)
+		return;
 	if (t - second >= 1000000000) {
 		second = t;
 		printed = 0;
@@ -306,7 +343,7 @@ void printk_guest(const char *fmt, ...)
 		printk(LOG_WARN "%u messages about guests left out", dropped);
 	dropped = 0;
 	va_start(ap, fmt);
-	vprintk(1, fmt, ap);
+	vprintk(level, fmt, ap);
 	va_end(ap);
 }
 

@@ -42,10 +42,11 @@ static void init_machine(void)
 {
 	cpu_ops_init();
 	acpi_init();
-	lapic_init();
-	boot_cpu.apic_id = lapic_id();
+	/* Before the local APIC: an ExtINT of the 8259s that is pending when LINT0 is masked would have no vector. */
 	if (ioapic_init())
 		refuse("the firmware's tables name no usable I/O APIC");
+	lapic_init();
+	boot_cpu.apic_id = lapic_id();
 	time_init();
 	if (cpu_ops->cpu_up(&boot_cpu))
 		refuse("%s cannot be turned on; see the firmware's setup for virtualisation", cpu_ops->name);
@@ -53,6 +54,7 @@ static void init_machine(void)
 	sched_init_cpu(&boot_cpu);
 	pci_init();
 	iommu_init();
+	console_input_init();
 	printk("processors: %u online, %s, TSC at %lu kHz", smp_boot(), cpu_ops->name, tsc_khz);
 }
 

@@ -64,6 +64,7 @@ bool boot_is_ram(paddr_t start, uint64_t size);
 void console_fb_init(void);    /* after multiboot_init() */
 void console_fb_hold(void);    /* around map_init(): what is printed meanwhile appears at console_fb_map() */
 void console_fb_map(void);
+void console_input_init(void); /* COM1's interrupt; after iommu_init() */
 void console_fb_release(void); /* the service domain's from now on */
 
 /* boot/smp.c: lets the CPUs that smp_boot() started enter cpu_loop(). */

@@ -63,6 +63,8 @@ void ioapic_info(unsigned n, paddr_t *base, uint8_t *id, uint32_t *gsi_base, uin
 /* Binds a GSI to dom0's vioapic: allocates vector, programs (through the remapping table when on), unmasks. level/low as the
  * guest's redirection entry says. Safe to repeat. */
 int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low);
+/* Takes an edge-triggered GSI for the core itself. -EBUSY, -EINVAL, -ENOSPC. */
+int gsi_claim(unsigned gsi, void (*fn)(struct irq *i));
 void gsi_mask(unsigned gsi, bool masked);
 void gsi_unbind(unsigned gsi);
 

@@ -31,7 +31,8 @@ static unsigned nr_ioapics, nr_gsis;
 
 static struct gsi {
 	struct irq irq;
-	struct domain *domain; /* NULL: not bound */
+	struct domain *domain; /* NULL: not bound to one */
+	bool core;             /* the core's own: gsi_claim() */
 	struct ioapic *io;     /* NULL: no such pin */
 	int irte;              /* -1: none */
 	uint32_t low;          /* of the redirection entry, as written last */
@@ -141,11 +142,11 @@ static void gsi_fire(struct irq *i)
 	vioapic_assert(g->domain, (unsigned)(g - gsis));
 }
 
-static int attach(struct gsi *g)
+static int attach(struct gsi *g, void (*fn)(struct irq *))
 {
 	int rc;
 
-	g->irq.fn = gsi_fire;
+	g->irq.fn = fn;
 	g->irq.data = g;
 	rc = irq_alloc(&g->irq, NULL);
 	if (rc || !iommu_intremap)
@@ -158,24 +159,13 @@ static int attach(struct gsi *g)
 	return MIN(rc, 0);
 }
 
-int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low)
+/* Writes the redirection entry of a masked pin that has a vector, and opens it. */
+static void program(struct gsi *g, bool level, bool active_low)
 {
-	struct gsi *g = &gsis[gsi];
-	uint32_t high;
-	int rc;
+	uint32_t high = g->irq.cpu->apic_id << 24; /* fixed, physical */
 
-	if (gsi >= nr_gsis || !g->io)
-		return -EINVAL;
-	if (g->domain && g->domain != d)
-		return -EBUSY;
-	if (g->domain)
-		set_masked(g, true);
-	else if ((rc = attach(g)))
-		return rc;
-	g->domain = d;
 	irq_set_level(&g->irq, level);
 	g->low = (uint32_t)((level ? RTE_LEVEL : 0) | (active_low ? RTE_LOW : 0) | RTE_MASKED) | g->irq.vector;
-	high = g->irq.cpu->apic_id << 24; /* fixed, physical */
 	if (g->irte >= 0) {
 		/* VT-d 5.1.5.1: bit 48 format, 63:49 index 14:0, 11 index 15; the vector is there for EOI to match. */
 		uint32_t index = (uint32_t)g->irte;
@@ -188,6 +178,40 @@ int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low)
 	reg_write(g->io, rte_reg(g), g->low);
 	reg_write(g->io, rte_reg(g) + 1, high);
 	set_masked(g, false);
+}
+
+int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low)
+{
+	struct gsi *g = &gsis[gsi];
+	int rc;
+
+	if (gsi >= nr_gsis || !g->io)
+		return -EINVAL;
+	if (g->core || (g->domain && g->domain != d))
+		return -EBUSY;
+	if (g->domain)
+		set_masked(g, true);
+	else if ((rc = attach(g, gsi_fire)))
+		return rc;
+	g->domain = d;
+	program(g, level, active_low);
+	return 0;
+}
+
+int gsi_claim(unsigned gsi, void (*fn)(struct irq *))
+{
+	struct gsi *g = &gsis[gsi];
+	int rc;
+
+	if (gsi >= nr_gsis || !g->io)
+		return -EINVAL;
+	if (g->core || g->domain)
+		return -EBUSY;
+	rc = attach(g, fn);
+	if (rc)
+		return rc;
+	g->core = true;
+	program(g, false, false);
 	return 0;
 }
 

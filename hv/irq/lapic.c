@@ -80,12 +80,7 @@ void lapic_init(void)
 	c->vector_irq[VEC_ERROR] = &error;
 	reg_write(R_TPR, 0);
 	reg_write(R_SVR, SVR_ENABLE | VEC_SPURIOUS);
-	/* The 8259s are not used. They are silenced before LINT0 is: an ExtINT that is on its way then has no vector. */
-	if (!c->id) {
-		outb(0x21, 0xff);
-		outb(0xa1, 0xff);
-	}
-	reg_write(R_LVT_LINT0, LVT_MASKED);
+	reg_write(R_LVT_LINT0, LVT_MASKED); /* ioapic_init() has silenced the 8259s */
 	reg_write(R_LVT_LINT1, c->id ? LVT_MASKED : LVT_NMI);
 	reg_write(R_LVT_PMC, LVT_MASKED);
 	reg_write(R_ESR, 0);
