@@ -31,6 +31,13 @@ struct e820_entry {
 #define E820_UNUSABLE 5
 #define E820_MAX      128
 
+/* Frames of foreign mappings that were taken out of the p2m since the last flush (xen/memory.c). */
+struct released {
+	unsigned n;
+	mfn_t mfn[64];
+	struct timer timer;
+};
+
 enum domain_dying { DOM_ALIVE = 0, DOM_DYING, DOM_DEAD };
 
 struct domain {
@@ -50,6 +57,7 @@ struct domain {
 	/* memory: frame.h, p2m.h */
 	struct p2m p2m;
 	uint64_t tot_pages, max_pages, outstanding;
+	struct released released;
 	uint64_t shared_pages;     /* FRAME_SHARED ones */
 	struct e820_entry e820[E820_MAX];
 	unsigned nr_e820;
@@ -111,6 +119,9 @@ void domain_put(struct domain *d);
 uint64_t claimed_pages(void);
 /* tot_pages went down to zero etc.: called by frame_put. */
 void domain_frames_gone(struct domain *d);
+
+/* Flushes and gives back what "released" holds. p2m_set calls it before a slot is used again. */
+void foreign_release(struct domain *d);
 
 /* Builds and unpauses the service domain from the boot modules (boot/dom0.c); refuse()s on bad modules. */
 void dom0_build(void);

@@ -230,6 +230,8 @@ int p2m_set(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 		return -EINVAL;
 	if (unlikely(order ? !range_fits(d, gfn, mfn, order, t) : !frame_fits(d, mfn, t)))
 		return -EINVAL;
+	if (unlikely(d->released.n))
+		foreign_release(d);
 	if (level == 2 && !cpu_ops->p2m->has_1g) {
 		level = 1;
 		n = FANOUT;

@@ -246,6 +246,7 @@ int domain_destroy(struct domain *d)
 	}
 	if (in_use(d))
 		return -ERESTART;
+	foreign_release(dom0);
 	if ((rc = grant_relinquish(d)) || (rc = p2m_relinquish(d, &d->relinquish_cursor)))
 		return rc;
 	for (unsigned i = 0; i < d->max_vcpus; i++)

@@ -95,6 +95,40 @@ static int slot_remove(struct removed *r, gfn_t gfn)
 	return 0;
 }
 
+/* Linux takes foreign mappings out one page a call. Their references are kept until one flush serves many: nothing else can
+ * use the frames meanwhile, p2m_set flushes before a slot gets a new meaning, and a timer sets an end to it. */
+#define UNMAPPED_DELAY 10000000ull /* ns */
+
+void foreign_release(struct domain *d)
+{
+	struct released *u = &d->released;
+
+	if (!u->n)
+		return;
+	p2m_flush(d);
+	while (u->n)
+		frame_put(u->mfn[--u->n]);
+	timer_cancel(&u->timer);
+}
+
+static void unmapped_expired(struct timer *t)
+{
+	foreign_release(container_of(t, struct domain, released.timer));
+}
+
+static void foreign_unmapped(struct domain *d, mfn_t mfn)
+{
+	struct released *u = &d->released;
+
+	if (!u->n) {
+		timer_init(&u->timer, unmapped_expired);
+		timer_set(&u->timer, now() + UNMAPPED_DELAY);
+	}
+	u->mfn[u->n++] = mfn;
+	if (u->n == ARRAY_SIZE(u->mfn))
+		foreign_release(d);
+}
+
 /* ---- reservations ---- */
 
 static struct domain *get_reservation(struct vcpu *v, uint64_t *arg, struct xen_memory_reservation *r, int *err)
@@ -401,6 +435,10 @@ static int64_t memory_remove_from_physmap(struct vcpu *v, uint64_t *arg)
 	rc = p2m_clear(d, a.gpfn, 0);
 	if (rc)
 		return rc;
+	if (t == P2M_FOREIGN || t == P2M_FOREIGN_RO) {
+		foreign_unmapped(d, mfn);
+		return 0;
+	}
 	p2m_flush(d);
 	slot_release(mfn, t);
 	return 0;

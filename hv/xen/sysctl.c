@@ -38,6 +38,7 @@ static int64_t sysctl_physinfo(struct xen_sysctl *op)
 {
 	struct xen_sysctl_physinfo *p = &op->u.physinfo;
 
+	foreign_release(dom0); /* what it unmapped counts as free */
 	memset(p, 0, sizeof(*p));
 	p->threads_per_core = 1;
 	p->cores_per_socket = nr_cpus;
