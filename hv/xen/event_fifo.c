@@ -142,7 +142,8 @@ int64_t evtchn_init_control_op(struct vcpu *v, uint64_t *arg)
 	target = a.vcpu < d->max_vcpus ? d->vcpu[a.vcpu] : NULL;
 	if (!target)
 		return -ENOENT;
-	if (a.offset > PAGE_SIZE - sizeof(struct evtchn_fifo_control_block) || a.offset % 8 || target->fifo_control)
+	/* A dying domain's events are gone already (evtchn_destroy): nobody would drop the page's reference. */
+	if (d->dying || a.offset > PAGE_SIZE - sizeof(struct evtchn_fifo_control_block) || a.offset % 8 || target->fifo_control)
 		return -EINVAL;
 	mfn = guest_frame_get(d, a.control_gfn);
 	if (mfn == INVALID_MFN)

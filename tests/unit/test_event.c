@@ -466,6 +466,22 @@ static void fifo_at_random(void **state)
 		assert_int_equal(raised[i], 0);
 }
 
+/* A hypercall that was under way when the domain's end began takes no more pages. */
+static void fifo_dying(void **state)
+{
+	struct evtchn_init_control c = { .control_gfn = 8, .vcpu = 0 };
+	struct evtchn_expand_array x = { .array_gfn = 10 };
+
+	(void)state;
+	start_fifo();
+	doms[1].dying = DOM_DYING;
+	evtchn_destroy(&doms[1]);
+	assert_int_equal(call(1, EVTCHNOP_init_control, &c), -EINVAL);
+	assert_int_equal(call(1, EVTCHNOP_expand_array, &x), -EOPNOTSUPP);
+	for (unsigned i = 0; i < FRAMES; i++)
+		assert_int_equal(refs[i], 0);
+}
+
 /* A guest that scribbles: the core ends every call and touches nothing but the guest's pages. */
 static void fifo_hostile(void **state)
 {
@@ -500,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pollers, setup, teardown),
 		cmocka_unit_test_setup_teardown(fifo_pending_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(fifo_at_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(fifo_dying, setup, teardown),
 		cmocka_unit_test_setup_teardown(fifo_hostile, setup, teardown),
 	};
 
