@@ -49,6 +49,14 @@ static int list_domain(struct domain *d)
 	return 0;
 }
 
+static void stop_timers(struct vcpu *v)
+{
+	timer_cancel(&v->singleshot);
+	timer_cancel(&v->periodic);
+	timer_cancel(&v->poll_timer);
+	vlapic_free(v);
+}
+
 /* Undoes domain_create, and is the last step of a dead domain. */
 static void domain_free(struct domain *d)
 {
@@ -58,11 +66,8 @@ static void domain_free(struct domain *d)
 		if (!v)
 			continue;
 		sched_remove_vcpu(v);
-		timer_cancel(&v->singleshot);
-		timer_cancel(&v->periodic);
-		timer_cancel(&v->poll_timer);
+		stop_timers(v);
 		evtchn_vcpu_destroy(v);
-		vlapic_free(v);
 		fpu_free_vcpu(v);
 		cpu_ops->vcpu_free(v);
 		kfree(v);
@@ -249,9 +254,12 @@ int domain_destroy(struct domain *d)
 	foreign_release(dom0);
 	if ((rc = grant_relinquish(d)) || (rc = p2m_relinquish(d, &d->relinquish_cursor)))
 		return rc;
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i])
+	for (unsigned i = 0; i < d->max_vcpus; i++) {
+		if (d->vcpu[i]) {
+			stop_timers(d->vcpu[i]);
 			vcpu_info_release(d->vcpu[i]);
+		}
+	}
 	d->dying = DOM_DEAD;
 	virq_raise_global(VIRQ_DOM_EXC);
 	if (!d->tot_pages)
