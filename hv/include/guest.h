@@ -11,7 +11,8 @@
 int copy_from_guest(void *dst, gva_t src, size_t n);
 int copy_to_guest(gva_t dst, const void *src, size_t n);
 int clear_guest(gva_t dst, size_t n);
-/* Translates; *pfec gets the page-fault error code on -EFAULT (may be NULL). */
+/* Translates. With pfec it is an access of v's present instruction, by its privilege, and *pfec gets the page-fault error code
+ * on -EFAULT; without, it is the core's own for the guest's kernel. */
 int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint32_t *pfec);
 /* Instruction bytes at rip (CS base included); how many could be read, up to n. */
 unsigned fetch_insn(struct vcpu *v, uint8_t *buf, unsigned n);

@@ -11,6 +11,7 @@
 
 #define PTE_P    BIT(0)
 #define PTE_RW   BIT(1)
+#define PTE_US   BIT(2)
 #define PTE_PS   BIT(7)
 #define PTE_NX   BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ul
@@ -18,6 +19,7 @@
 /* Page-fault error code, SDM 3A 4.7. */
 #define PFEC_P    1u
 #define PFEC_W    2u
+#define PFEC_U    4u
 #define PFEC_RSVD 8u
 #define PFEC_I    16u
 
@@ -52,8 +54,9 @@ static gpa_t leaf_gpa(uint64_t e, bool wide, uint64_t page_mask, gva_t va)
 
 int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint32_t *pfec)
 {
-	uint64_t cr0 = cpu_ops->get_cr0(v), cr4, efer, e, rw = PTE_RW, nx = 0;
-	uint32_t access = write ? PFEC_W : 0;
+	uint64_t cr0 = cpu_ops->get_cr0(v), cr4, efer, e, rw = PTE_RW, us = PTE_US, nx = 0;
+	bool user = pfec && cpu_ops->get_cpl(v) == 3;
+	uint32_t access = (write ? PFEC_W : 0) | (user ? PFEC_U : 0);
 	bool lma, wide;
 	unsigned bits;
 	gpa_t table;
@@ -84,6 +87,7 @@ int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint
 			return walk_fault(pfec, access);
 		if (!pdpte) {
 			rw &= e;
+			us &= e;
 			nx |= e & PTE_NX;
 		}
 		if (!level || (!pdpte && (e & PTE_PS) && (wide || (cr4 & CR4_PSE)))) {
@@ -94,7 +98,7 @@ int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint
 		}
 		table = e & PTE_ADDR;
 	}
-	if ((write && !rw && (cr0 & CR0_WP)) || ((access & PFEC_I) && nx))
+	if ((write && !rw && (user || (cr0 & CR0_WP))) || (user && !us) || ((access & PFEC_I) && nx))
 		return walk_fault(pfec, access | PFEC_P);
 	return 0;
 }

@@ -22,16 +22,18 @@ static struct domain d = { .id = 1 };
 static struct vcpu v = { .domain = &d };
 static uint64_t cr0, cr3, cr4, efer, cs_base;
 static int bits;
+static unsigned cpl;
 
 static uint64_t get_cr0(struct vcpu *u) { (void)u; return cr0; }
 static uint64_t get_cr3(struct vcpu *u) { (void)u; return cr3; }
 static uint64_t get_cr4(struct vcpu *u) { (void)u; return cr4; }
 static uint64_t get_efer(struct vcpu *u) { (void)u; return efer; }
 static int code_bits(struct vcpu *u) { (void)u; return bits; }
+static unsigned get_cpl(struct vcpu *u) { (void)u; return cpl; }
 static uint64_t seg_base(struct vcpu *u, unsigned seg) { (void)u, (void)seg; return cs_base; }
 
 static const struct cpu_ops ops = { .get_cr0 = get_cr0, .get_cr3 = get_cr3, .get_cr4 = get_cr4, .get_efer = get_efer,
-				    .code_bits = code_bits, .seg_base = seg_base };
+				    .code_bits = code_bits, .seg_base = seg_base, .get_cpl = get_cpl };
 const struct cpu_ops *cpu_ops = &ops;
 
 void *p2m_ptr(struct domain *dom, gpa_t gpa, bool write)
@@ -63,6 +65,7 @@ static int setup(void **state)
 	d.p2m.gen = 1;
 	cr0 = cr3 = cr4 = efer = cs_base = 0;
 	bits = 32;
+	cpl = 0;
 	return 0;
 }
 
@@ -93,8 +96,9 @@ static void one_walk(const struct mode *m, unsigned round)
 {
 	bool wide = m->bits == 9, write = shim_random(2), exec = !write && shim_random(2), lma = m->efer & EFER_LMA;
 	bool nx_on = wide && shim_random(2), wp = shim_random(2), rw = true, nx = false, done = false, bad = false;
+	bool user = shim_random(2), us = true;
 	uint64_t va = (uint64_t)shim_random(~0u) << 32 | shim_random(~0u), page = 0, mask;
-	uint32_t access = (write ? 2 : 0) | (exec && nx_on ? 16 : 0), code = 0, pfec = 99;
+	uint32_t access = (write ? 2 : 0) | (user ? 4 : 0) | (exec && nx_on ? 16 : 0), code = 0, pfec = 99;
 	gpa_t gpa = 0, want = 0, table = PAGE_SIZE;
 	unsigned leaf = shim_random(m->levels - !wide), level = m->levels;
 
@@ -103,13 +107,15 @@ static void one_walk(const struct mode *m, unsigned round)
 	va = lma ? (uint64_t)((int64_t)(va << 16) >> 16) : va;
 	cr0 = m->cr0 | (wp ? CR0_WP : 0);
 	cr4 = m->cr4;
+	cpl = user ? 3 : shim_random(3);
 	efer = m->efer | (nx_on ? EFER_NX : 0);
 	cr3 = table | (wide && !lma ? 0x1e0 : 0x18); /* PAE: a table of 32 bytes anywhere in the page; else PCD and PWT */
 	table = wide && !lma ? table | 0x1e0 : table;
 	while (level-- && !done) {
 		unsigned shift = 12 + level * m->bits, index = (unsigned)((lma ? va : (uint32_t)va) >> shift) & ((1u << m->bits) - 1);
 		bool pdpte = level == 2 && !lma, p = shim_random(12), w = shim_random(6), x = shim_random(6), hole = !shim_random(20);
-		uint64_t e = (uint64_t)p | (uint64_t)w << 1 | 4;
+		bool u = shim_random(12);
+		uint64_t e = (uint64_t)p | (uint64_t)w << 1 | (uint64_t)u << 2;
 
 		if (table >> PAGE_SHIFT >= HOLE) { /* the table itself is not there */
 			bad = true;
@@ -136,6 +142,8 @@ static void one_walk(const struct mode *m, unsigned round)
 		}
 		if (!w && !pdpte)
 			rw = false;
+		if (!u && !pdpte)
+			us = false;
 		put_entry(m, table, index, e);
 		if (!p) {
 			code = access;
@@ -145,7 +153,7 @@ static void one_walk(const struct mode *m, unsigned round)
 		table = page;
 		done = level == leaf;
 	}
-	if (!bad && ((write && !rw && wp) || (exec && nx_on && nx))) {
+	if (!bad && ((write && !rw && (wp || user)) || (user && !us) || (exec && nx_on && nx))) {
 		bad = true;
 		code = access | 1;
 	}
