@@ -76,15 +76,17 @@ static void offer_interrupt(struct vcpu *v)
 static void run_guest(struct cpu *c, struct vcpu *v)
 {
 	struct exit e;
+	bool done;
 
 	set_in_guest(c);
 	core_unlock();
 	for (;;) {
 		e = (struct exit){ 0 };
 		cpu_ops->run(v, &e);
-		left_guest(c);
 		v->domain->exits[e.reason]++;
-		if (e.irq_taken || !exit_fast(v, &e))
+		done = !e.irq_taken && exit_fast(v, &e); /* before left_guest: it may read code that the p2m is about to lose */
+		left_guest(c);
+		if (!done)
 			break;
 		e.reason = EXIT_NONE;
 		set_in_guest(c);

@@ -20,7 +20,7 @@ struct cpu {
 	bool online;
 
 	/* Guest mode handshake (cpu/run.c). in_guest goes to 1 before entry with requests checked after it, and back to 0,
-	 * exit_seq counted up, right after the exit and before any lock. */
+	 * exit_seq counted up, right after the exit (and what exit_fast() does about it) and before any lock. */
 	bool in_guest;
 	uint32_t exit_seq;
 	bool attention;        /* cpu_kick sets it; the CPU clears it under the core lock before it looks for work */
