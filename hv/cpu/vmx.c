@@ -328,7 +328,6 @@ static void exception_exit(struct vcpu *v, struct exit *e)
 	uint32_t info = (uint32_t)vmread(EXIT_INTR_INFO);
 	uint64_t q;
 
-	(void)v;
 	if (INTR_TYPE(info) == INTR_NMI) {
 		__asm__ volatile("int $2" ::: "memory"); /* its IRET also unblocks NMIs */
 		e->reason = EXIT_NMI;
@@ -343,6 +342,7 @@ static void exception_exit(struct vcpu *v, struct exit *e)
 		uint64_t dr6;
 
 		q = vmread(EXIT_QUALIFICATION);
+		vmx_clear_shadow(v); /* with TF an entry in the shadow wants a pending #DB (SDM 3C 27.3.1.5): it is this one */
 		__asm__ volatile("mov %%db6, %0" : "=r"(dr6));
 		__asm__ volatile("mov %0, %%db6" ::"r"(dr6_clean((dr6 & ~0xfull) | (q & 0x600f))));
 		if (q & BIT(13))
