@@ -20,7 +20,7 @@ loop=$(losetup -f)
 losetup "$loop" /root/disk || fail "no loop device"
 
 xl create $dir/guest.cfg 'vcpus=2' "disk=['phy:$loop,xvda,w']" "vif=['bridge=xenbr0']" \
-	'extra="console=hvc0 loglevel=6 rdinit=/init carrel.run=disk"' >/dev/null || fail "xl create: status $?"
+	'extra="console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=disk"' >/dev/null || fail "xl create: status $?"
 echo "smoke: created"
 wait_for() {
 	n=0
