@@ -10,7 +10,7 @@
 #define RSDP  0xf0010
 #define XSDT  0x10000
 #define RSDT  0x11000
-#define TABLE(n) (0x20000 + (n) * 0x1000ul)
+#define TABLE(n) (0x20000 + (n) * 0x2000ul)
 
 static unsigned nr; /* tables in the roots */
 

@@ -281,6 +281,9 @@ static void broken_kernels(void **state)
 	refused("CONFIG_PVH");
 	image()->note.desc = 8; /* behind the segment's end */
 	refused("CONFIG_PVH");
+	image()->note.desc = 12; /* more than an address */
+	((struct image *)(shim_ram + IMAGE))->s[1].filesz = 28;
+	refused("CONFIG_PVH");
 	image()->note.entry = 0;
 	refused("CONFIG_PVH");
 	image()->s[0].type = 99;

@@ -100,7 +100,7 @@ static void one_walk(const struct mode *m, unsigned round)
 	uint64_t va = (uint64_t)shim_random(~0u) << 32 | shim_random(~0u), page = 0, mask;
 	uint32_t access = (write ? 2 : 0) | (user ? 4 : 0) | (exec && nx_on ? 16 : 0), code = 0, pfec = 99;
 	gpa_t gpa = 0, want = 0, table = PAGE_SIZE;
-	unsigned leaf = shim_random(m->levels - !wide), level = m->levels;
+	unsigned leaf = shim_random(m->levels), level = m->levels;
 
 	if (!m->large[leaf])
 		leaf = 0;

@@ -158,6 +158,7 @@ static void broken_tags(void **state)
 			t = tag(type, 40);
 			memset(t + 2, 0xff, 32); /* huge values in every field */
 			t[1] = sizes[i];
+			used = MIN(used, 8 + ALIGN_UP(MIN(sizes[i], 64u), 8u));
 			*(uint32_t *)(shim_ram + INFO) = used;
 			ASAN_POISON_MEMORY_REGION(shim_ram + INFO + used, 256);
 			parse_mb2((uint32_t *)(shim_ram + INFO));

@@ -377,6 +377,20 @@ static void affinity(void **state)
 	share(1, 2, 1, 1);
 }
 
+/* CPUs' virtual clocks differ: who comes from one that is far ahead still gets its share at once. */
+static void moved(void **state)
+{
+	(void)state;
+	machine(2);
+	sched_set_affinity(add(256, 1, 0), 1);
+	sched_set_affinity(add(1024, 1, 0), 2);
+	run_for(3000 * MS);
+	sched_set_affinity(&vcpus[0], 2);
+	memset(ran, 0, sizeof(ran));
+	run_for(1000 * MS);
+	share(0, 1, 1, 4);
+}
+
 /* Everything at random: step() checks. Paused and stopped vCPUs do not run at all. */
 static void anything(void **state)
 {
@@ -449,8 +463,8 @@ int main(void)
 		cmocka_unit_test_setup(weights, setup),	      cmocka_unit_test_setup(foreground, setup),
 		cmocka_unit_test_setup(wake_up, setup),	      cmocka_unit_test_setup(no_starvation, setup),
 		cmocka_unit_test_setup(long_sleep, setup),    cmocka_unit_test_setup(several_cpus, setup),
-		cmocka_unit_test_setup(affinity, setup),      cmocka_unit_test_setup(anything, setup),
-		cmocka_unit_test_setup(removal, setup),
+		cmocka_unit_test_setup(affinity, setup),      cmocka_unit_test_setup(moved, setup),
+		cmocka_unit_test_setup(anything, setup),      cmocka_unit_test_setup(removal, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
