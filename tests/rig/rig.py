@@ -412,7 +412,7 @@ clock: sync=none
 display_library: rfb, options="timeout=0"
 log: {run}/bochs.log
 panic: action=fatal
-error: action=report
+error: action=ignore
 info: action=report
 debug: action=ignore
 """)
