@@ -13,6 +13,7 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU   BIT(9)
 
+#define MSR_SPEC_CTRL 0x48
 #define MSR_PRED_CMD  0x49
 #define MSR_ARCH_CAPS 0x10a
 #define MSR_FLUSH_CMD 0x10b
@@ -29,7 +30,7 @@ _Static_assert(offsetof(struct fpu_area, mxcsr) == 24 && offsetof(struct fpu_are
 
 uint64_t fpu_xcr0_mask;
 bool cpu_has_tsc_aux, cpu_need_verw;
-static bool has_ibpb, need_l1d_flush;
+static bool has_ibpb, has_eibrs, has_auto_ibrs, need_l1d_flush;
 static uint32_t mxcsr_mask = 0xffbf;
 static const struct domain *last_domain[MAX_CPUS]; /* compared only; whose code trained this CPU's predictors */
 static domid_t last_domid[MAX_CPUS];
@@ -49,6 +50,7 @@ static void probe_speculation(void)
 	if (f7.d & BIT(29))
 		caps = rdmsr(MSR_ARCH_CAPS);
 	has_ibpb = (f7.d & BIT(26)) || (ext.b & BIT(12));
+	has_eibrs = intel && (f7.d & BIT(26)) && (caps & BIT(1)); /* IBRS_ALL */
 	/* L1TF: RDCL_NO or SKIP_L1DFL_VMENTRY say that it is not needed. */
 	need_l1d_flush = intel && (f7.d & BIT(28)) && !(caps & (BIT(0) | BIT(3)));
 	/* MDS (MD_CLEAR without MDS_NO), RFDS (RFDS_CLEAR), and AMD's TSA (VERW_CLEAR without TSA_*_NO). */
@@ -56,7 +58,20 @@ static void probe_speculation(void)
 	if (!intel && cpuid(0x80000000, 0).a >= 0x80000021) {
 		struct cpuid e21 = cpuid(0x80000021, 0);
 		cpu_need_verw = (e21.a & BIT(5)) && (e21.c & 6) != 6;
+		has_auto_ibrs = e21.a & BIT(8);
 	}
+}
+
+/* The core's indirect branches do not follow what guests taught the CPU, where it offers that for good: guests have no SPEC_CTRL,
+ * and the core's EFER comes back with every exit. Guests have no supervisor state components either. */
+static void init_msrs(void)
+{
+	if (has_eibrs)
+		wrmsr(MSR_SPEC_CTRL, BIT(0));
+	if (has_auto_ibrs)
+		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | BIT(21));
+	if (fpu_xcr0_mask && (cpuid(0xd, 1).a & BIT(3)))
+		wrmsr(MSR_XSS, 0);
 }
 
 void fpu_init_cpu(void)
@@ -84,6 +99,7 @@ void fpu_init_cpu(void)
 				fpu_xcr0_mask &= ~XCR0_AVX512;
 		}
 	}
+	init_msrs();
 	if (!fpu_xcr0_mask)
 		return;
 	write_cr4(read_cr4() | CR4_OSXSAVE);
