@@ -193,12 +193,16 @@ static void timers(void)
 	struct vcpu_set_periodic_timer p = { .period_ns = 5 * MS };
 	uint32_t seen = events[timer_port];
 	uint64_t t = now();
+	long rc;
 
 	check_eq(set_timer(t + 20 * MS), 0, "set_singleshot_timer");
 	check(wait_for(&events[timer_port], seen + 1), "the timer does not fire");
 	t = now() - t;
 	check(t >= 20 * MS && t < 200 * MS, "a timer of 20 ms fired after %lu us", t / 1000);
-	check_eq(vcpu_op(VCPUOP_set_singleshot_timer, 0, &s), -ETIME, "a future timer in the past");
+	rc = vcpu_op(VCPUOP_set_singleshot_timer, 0, &s);
+	check(rc == -ETIME || !rc, "a future timer in the past: %ld", rc); /* xen/vcpu.h allows either */
+	if (!rc)
+		seen++;
 	s.flags = 0;
 	check_eq(vcpu_op(VCPUOP_set_singleshot_timer, 0, &s), 0, "a timer in the past");
 	check(wait_for(&events[timer_port], seen + 2), "a timer in the past does not fire");
@@ -555,13 +559,14 @@ void abi(void)
 	/* The guest first: afterwards the service domain's own events are of the FIFO kind. */
 	timer_port = timer_bind();
 	print("in a guest:\n");
-	if (domu_build(&d, "abi", 2, 0)) {
+	if (option("guest", 1) && domu_build(&d, "abi", 2, 0)) {
 		check_eq(domu_unpause(&d), 0, "unpausedomain");
 		check_eq(domu_wait(&d, 60 * SECOND), SHUTDOWN_poweroff, "how the guest ended");
 		check(d.box->state == BOX_DONE, "the guest did not come to its end");
 		failures += d.box->failures;
 	}
-	domu_destroy(&d);
+	if (d.id)
+		domu_destroy(&d);
 	close_port(timer_port);
 	print("in the service domain:\n");
 	run_parts();

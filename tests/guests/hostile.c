@@ -1,4 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests.h"
-void hostile(void) {}
-void guest_hostile(void) {}
+/*
+ * Attacks, each in a domain of its own. The core must stay up, the service domain must get its timer in time, the domain
+ * must end as its attack says, and afterwards the free memory must be what it was. `only=N` runs one.
+ */
+#include "attacks.h"
+
+#define LATE_MAX (300 * MS) /* emulators share their processors with others */
+
+static const struct attack attacks[] = {
+#define ATTACK(fn, ends, ms, vcpus, extra) { #fn, fn, ends, ms, vcpus, extra },
+#include "attacks.def"
+#undef ATTACK
+};
+
+void guest_hostile(void)
+{
+	timer_port = timer_bind();
+	attacks[option("attack", 0) % ARRAY_SIZE(attacks)].fn();
+}
+
+static const char *const endings[] = { "done", "crash", "reboot", "endless", "any" };
+
+static unsigned ending(struct domu *d, int reason)
+{
+	if (reason < 0)
+		return ENDLESS;
+	if (reason == SHUTDOWN_crash)
+		return CRASH;
+	if (reason == SHUTDOWN_reboot)
+		return REBOOT;
+	return d->box->state == BOX_DONE ? DONE : ANY;
+}
+
+/* Sleeps and looks, ten milliseconds a time; how late the worst awakening was. */
+static int watch(struct domu *d, uint64_t ns, uint64_t *late)
+{
+	uint64_t end = now() + ns, t;
+
+	for (*late = 0; (t = now()) < end;) {
+		struct xen_domctl_getdomaininfo info;
+
+		domu_text(d);
+		if (!domu_info(d, &info))
+			return -2;
+		if (info.flags & XEN_DOMINF_shutdown)
+			break;
+		sleep_until(t + 10 * MS);
+		*late = MAX(*late, now() - t - 10 * MS);
+	}
+	return domu_wait(d, 0);
+}
+
+static void launch(unsigned n, domid_t victim)
+{
+	const struct attack *a = &attacks[n];
+	static struct domu d;
+	uint64_t before = free_pages(), late = 0, least = before, start = now();
+	unsigned failed = failures, ended;
+	char words[128];
+
+	snprintf(words, sizeof(words), "hostile attack=%u victim=%u seed=%lu calls=%lu scale=%lu", n, victim,
+		 option("seed", 1) + n, option("calls", 1000000), option("scale", 100));
+	if (domu_build(&d, words, a->vcpus, a->extra)) {
+		unsigned port = alloc_unbound(0, d.id);
+		uint64_t built = free_pages();
+
+		d.box->arg[0] = port;
+		check_eq(domu_unpause(&d), 0, "unpausedomain");
+		ended = ending(&d, watch(&d, a->ms * MS, &late));
+		least = free_pages();
+		check(a->ends == ANY || ended == a->ends, "it ended with '%s', not '%s', progress %lu", endings[ended],
+		      endings[a->ends], d.box->progress);
+		check(late < LATE_MAX, "the service domain woke up %lu ms late", late / MS);
+		/* Its tables come out of its pool (4 MiB), other things have their own limits. */
+		check(built < least + 4096, "the core lost %lu pages to it", built - least);
+		failures += d.box->failures;
+		close_port(port);
+	}
+	domu_destroy(&d);
+	check_eq(free_pages(), before, "free pages afterwards");
+	print("%s %2u %s (%lu ms, %lu pages, late %lu us)\n", failures == failed ? "ok    " : "FAILED", n, a->name,
+	      (now() - start) / MS, before - least, late / 1000);
+}
+
+void hostile(void)
+{
+	static struct domu victim, first;
+	uint64_t only = option("only", ARRAY_SIZE(attacks));
+
+	timer_port = timer_bind();
+	if (!domu_build(&victim, "idle", 1, 0))
+		return;
+	domu_unpause(&victim);
+	if (domu_build(&first, "busy", 2, 0)) /* the core keeps the pages that it cut up for small objects */
+		domu_destroy(&first);
+	for (unsigned i = 0; i < ARRAY_SIZE(attacks); i++)
+		if (only == ARRAY_SIZE(attacks) || i == only)
+			launch(i, victim.id);
+	check(domu_wait(&victim, 0) == -1, "the victim stopped");
+	domu_destroy(&victim);
+}
