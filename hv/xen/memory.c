@@ -543,6 +543,25 @@ static struct domain *get_domain(struct vcpu *v, uint64_t *arg, int *err)
 	return copy_from_guest(&m, arg[1], sizeof(m)) ? NULL : domain_for_op(v, m.domid, err);
 }
 
+/* No memory is populated on demand: xl only wants to hear that there is nothing to adjust (libxl_set_memory_target). */
+static int64_t memory_pod_target(struct vcpu *v, uint64_t *arg)
+{
+	struct xen_pod_target p;
+	struct domain *d;
+	int err;
+
+	if (!v->domain->privileged)
+		return -EPERM;
+	if (copy_from_guest(&p, arg[1], sizeof(p)))
+		return -EFAULT;
+	d = domain_for_op(v, p.domid, &err);
+	if (!d)
+		return err;
+	p.tot_pages = d->tot_pages;
+	p.pod_cache_pages = p.pod_entries = 0;
+	return copy_to_guest(arg[1], &p, sizeof(p));
+}
+
 static int64_t memory_current_reservation(struct vcpu *v, uint64_t *arg)
 {
 	int err;
