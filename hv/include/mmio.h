@@ -10,7 +10,7 @@ struct exit;
 /* cpu/mmio.c: EXIT_PAGE_FAULT. Emulates the access, maps device memory into the service domain, or stops the guest; always
  * makes progress. v is current. Core lock. */
 void mmio_fault(struct vcpu *v, struct exit *e);
-/* Nobody's RAM, and no register that the core keeps or emulates for the service domain. */
+/* Nobody's RAM, and no register that the core keeps or emulates for the service domain: what p2m_set takes as P2M_MMIO. */
 bool is_device_frame(mfn_t mfn);
 /* Sets a register as an instruction with that operand size does: 4 bytes zero-extend, 1 and 2 keep the rest. */
 void set_gpr(struct vcpu *v, unsigned reg, uint64_t val, unsigned size);

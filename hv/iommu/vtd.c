@@ -14,6 +14,7 @@
 #include "irq.h"
 #include "lib.h"
 #include "map.h"
+#include "mmio.h"
 #include "pci.h"
 #include "time.h"
 #include "vtd.h"
@@ -502,10 +503,9 @@ static bool needs_rmrr(const struct pci_dev *dev)
 static int map_rmrr(struct domain *d, const struct dmar_rmrr *r)
 {
 	for (mfn_t mfn = r->base >> PAGE_SHIFT; mfn < r->end >> PAGE_SHIFT; mfn++) {
-		const struct frame *f = frame_of(mfn);
 		int err;
 
-		if ((f && f->type != FRAME_NOTRAM) || iommu_owns(mfn << PAGE_SHIFT))
+		if (!is_device_frame(mfn))
 			continue; /* the service domain's own RAM is mapped already */
 		err = iommu_map(d, mfn, mfn, 0, true);
 		if (err)

@@ -8,6 +8,7 @@
 #include "frame.h"
 #include "iommu.h"
 #include "map.h"
+#include "mmio.h"
 #include "p2m.h"
 
 #define LEVELS 4
@@ -184,13 +185,14 @@ static void write_entries(struct domain *d, uint64_t *e, unsigned level, unsigne
 	}
 }
 
-/* The first invariant is enforced here, whatever the caller checked: no domain maps core memory or free memory. */
+/* The first invariant is enforced here, whatever the caller checked: no domain maps core memory, free memory, or registers that
+ * are the core's. */
 static inline bool frame_fits(const struct domain *d, mfn_t mfn, enum p2m_type t)
 {
 	const struct frame *f = frame_of(mfn);
 
 	if (t == P2M_MMIO)
-		return (!f || f->type == FRAME_NOTRAM) && !iommu_owns(mfn << PAGE_SHIFT);
+		return is_device_frame(mfn);
 	if (!f)
 		return false;
 	if (in(t, TYPES_OWN))

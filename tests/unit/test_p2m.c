@@ -61,9 +61,9 @@ void frame_put(mfn_t mfn)
 	dropped[mfn]++;
 }
 
-bool iommu_owns(paddr_t pa)
+bool is_device_frame(mfn_t mfn)
 {
-	return pa >> PAGE_SHIFT == DEVICE_MFN + 7;
+	return (mfn >= MFNS || frames[mfn].type == FRAME_NOTRAM) && mfn != DEVICE_MFN + 7;
 }
 
 static void devices_set(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type t)
