@@ -118,7 +118,7 @@ void trap_handle(struct trap_frame *f)
 		return;
 	}
 	for (const struct ex_entry *e = __ex_table_start; e < __ex_table_end; e++) {
-		if (e->insn == f->rip) {
+		if (e->insn == f->rip && f->vector == EXC_GP) {
 			f->rip = e->fixup;
 			return;
 		}
