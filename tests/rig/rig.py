@@ -339,12 +339,8 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
         if opts.screenshot and opts.cpu == "amd":
             screenshot(opts, os.path.dirname(console.log.name))
         if proc.poll() is None:
-            proc.terminate()
-            try:
-                proc.wait(5)
-            except subprocess.TimeoutExpired:
-                proc.kill()
-                proc.wait()
+            proc.kill()  # its disks are copies
+            proc.wait()
 
 
 def screenshot(opts, run):
