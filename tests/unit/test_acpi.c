@@ -220,6 +220,24 @@ static void lengths(void **state)
 	ASAN_UNPOISON_MEMORY_REGION(shim_ram, PAGES * PAGE_SIZE);
 }
 
+/* Tables that end early, with nothing behind them. */
+static void short_tables(void **state)
+{
+	static const char body[300] = { 0 };
+	static const char sigs[][5] = { "FACP", "APIC", "MCFG", "HPET" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sigs); i++)
+		for (uint32_t n = 0; n < sizeof(body); n += n < 80 ? 1 : 4) {
+			setup(state);
+			put("DSDT", TABLE(40), "\x10", 1);
+			nr = 1 + n % 2; /* the first entry of the root is 0 */
+			add(sigs[i], body, n);
+			add("APIC", madt, sizeof(madt));
+			roots(2);
+			survives();
+		}
+}
+
 /* Too many of everything. */
 static void too_many(void **state)
 {
@@ -282,7 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(good, setup),	 cmocka_unit_test_setup(refusals, setup),
 		cmocka_unit_test_setup(lengths, setup),	 cmocka_unit_test_setup(too_many, setup),
-		cmocka_unit_test_setup(scrambled, setup),
+		cmocka_unit_test_setup(short_tables, setup), cmocka_unit_test_setup(scrambled, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

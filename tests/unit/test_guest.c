@@ -136,6 +136,8 @@ static void one_walk(const struct mode *m, unsigned round)
 			page = hole ? HOLE * PAGE_SIZE : (4 - level + 1) * PAGE_SIZE;
 			e |= page;
 		}
+		if (level && !wide && !m->large[1] && shim_random(2))
+			e |= 0x80; /* without PSE it means nothing */
 		if (wide && !pdpte && !x) {
 			e |= 1ull << 63;
 			nx = true;

@@ -294,6 +294,22 @@ static void tight(void **state)
 	expect_assert_failure(boot_alloc(1, 1));
 }
 
+/* A module that lies outside RAM, while the place for it is another's. */
+static void in_the_way(void **state)
+{
+	(void)state;
+	add_raw(0, 15 * MiB, E820_RAM);
+	add_raw(15 * MiB, MiB, E820_RESERVED);
+	add_module(15 * MiB, 16 * MiB, "", 0);
+	add_module(14 * MiB, 15 * MiB, "", 0);
+	fill(15 * MiB, MiB, 5);
+	fill(14 * MiB, MiB, 6);
+	tidy_map();
+	move_modules();
+	assert_true(filled(boot_info.module[0].start, MiB, 5));
+	assert_true(filled(boot_info.module[1].start, MiB, 6));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup(cut_short, setup),    cmocka_unit_test_setup(broken_tags, setup),
 		cmocka_unit_test_setup(multiboot1, setup),   cmocka_unit_test_setup(map_model, setup),
 		cmocka_unit_test_setup(map_extremes, setup), cmocka_unit_test_setup(tight, setup),
+		cmocka_unit_test_setup(in_the_way, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
