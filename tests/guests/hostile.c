@@ -5,7 +5,9 @@
  */
 #include "attacks.h"
 
-#define LATE_MAX (300 * MS) /* emulators share their processors with others */
+#include <xen/hvm/save.h>
+
+#define LATE_MAX (500 * MS) /* emulators share their processors with others */
 
 static const struct attack attacks[] = {
 #define ATTACK(fn, ends, ms, vcpus, extra) { #fn, fn, ends, ms, vcpus, extra },
@@ -51,6 +53,24 @@ static int watch(struct domu *d, uint64_t ns, uint64_t *late)
 	return domu_wait(d, 0);
 }
 
+/* Where its vCPUs were, when something went wrong. */
+static void tell_where(domid_t id, unsigned vcpus)
+{
+	static HVM_SAVE_TYPE(CPU) c;
+
+	for (unsigned i = 0; i < vcpus; i++) {
+		struct xen_domctl op = { 0 };
+
+		op.u.hvmcontext_partial.type = HVM_SAVE_CODE(CPU);
+		op.u.hvmcontext_partial.instance = i;
+		op.u.hvmcontext_partial.bufsz = sizeof(c);
+		op.u.hvmcontext_partial.buffer.p = (void *)&c;
+		if (!domctl(&op, XEN_DOMCTL_gethvmcontext_partial, id))
+			print("vCPU %u: rip %lx rsp %lx cs %lx flags %lx cr0 %lx cr3 %lx cr4 %lx efer %lx\n", i, c.rip, c.rsp,
+			      c.cs_base, c.rflags, c.cr0, c.cr3, c.cr4, c.msr_efer);
+	}
+}
+
 static void launch(unsigned n, domid_t victim)
 {
 	const struct attack *a = &attacks[n];
@@ -75,6 +95,8 @@ static void launch(unsigned n, domid_t victim)
 		/* Its tables come out of its pool (4 MiB), other things have their own limits. */
 		check(built < least + 4096, "the core lost %lu pages to it", built - least);
 		failures += d.box->failures;
+		if (failures != failed)
+			tell_where(d.id, a->vcpus);
 		close_port(port);
 	}
 	domu_destroy(&d);
