@@ -59,7 +59,8 @@ void control_registers(void)
 		box.progress = i;
 		v[0] = i < 64 ? cr0 ^ BIT(i) : rnd() & rnd();
 		if (!intel)
-			v[0] |= BIT(31) | 1; /* QEMU lets 64-bit code turn paging and PAE off, where a CPU raises #GP */
+			v[0] |= BIT(31) | BIT(30) | 1; /* QEMU lets 64-bit code turn paging and PAE off and set NW alone,
+						   * where a CPU raises #GP */
 		guard(mov_to_cr0, v);
 		mov_to_cr0(&cr0);
 		v[0] = i < 64 ? cr4 ^ BIT(i) : rnd() & rnd() & 0xffffff;
