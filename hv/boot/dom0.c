@@ -65,12 +65,12 @@ static void e820_add(struct domain *d, uint64_t addr, uint64_t size, uint32_t ty
 	d->e820[d->nr_e820++] = (struct e820_entry){ addr, size, type };
 }
 
-/* Low memory is never in the heap (boot.h): its RAM records are made here. The AP trampoline's page stays the core's. */
+/* Low memory is never in the heap (boot.h): its RAM records are made here. */
 static bool claim_low(mfn_t mfn, struct domain *d)
 {
 	struct frame *f = frame_of(mfn);
 
-	if (mfn == TRAMPOLINE_PHYS >> PAGE_SHIFT || !f)
+	if (!f)
 		return false;
 	*f = (struct frame){ .owner = d->id, .type = FRAME_RAM, .refs = 1, .gfn = (uint32_t)mfn };
 	d->tot_pages++;

@@ -11,7 +11,7 @@
 
 struct vmx_controls vmx;
 static uint64_t *msr_bitmap;
-static uint64_t vpid_map[MAX_DOMAINS * MAX_VCPUS / 64 + 1];
+static uint64_t vpid_map[32]; /* vCPUs beyond the 2047th do without one */
 
 /* ---- capabilities ---- */
 
@@ -188,7 +188,7 @@ static void init_controls(struct vcpu *v)
 	vmwrite(ENTRY_MSR_LOADS, 0);
 	vmwrite(ENTRY_INTR_INFO, 0);
 	vmwrite(MSR_BITMAP, virt_to_phys(msr_bitmap));
-	vmwrite(TSC_OFFSET, (uint64_t)h->tsc_offset);
+	vmwrite(TSC_OFFSET, (uint64_t)v->domain->tsc_offset);
 	vmwrite(EPT_POINTER, h->eptp);
 	if (h->vpid)
 		vmwrite(VM_VPID, h->vpid);
@@ -263,7 +263,6 @@ int vmcs_create(struct vcpu *v)
 	h->cpu = MAX_CPUS;
 	h->vpid = vmx.proc2 & PROC2_VPID ? vpid_get() : 0;
 	h->eptp = v->domain->p2m.root_pa | 3 << 3 | 6; /* 4 levels, write-back */
-	h->tsc_offset = v->domain->tsc_offset;
 	vmclear(v);
 	vmcs_begin(v);
 	init_controls(v);

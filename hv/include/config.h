@@ -12,9 +12,7 @@
 #define CORE_DS   0x10
 #define CORE_TSS  0x18
 
-#define TRAMPOLINE_PHYS 0x8000              /* APs start here; one page, kept */
 #define MAX_CPUS    64
-#define MAX_DOMAINS 64
 #define MAX_VCPUS   32                      /* a domain */
 #define STACK_SIZE  16384                   /* a CPU */
 
