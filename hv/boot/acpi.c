@@ -69,8 +69,9 @@ struct acpi_info acpi;
 static struct {
 	paddr_t pa;
 	const struct acpi_table *t;
-} tables[MAX_TABLES], dsdt;
+} tables[MAX_TABLES];
 static unsigned nr_tables;
+static const struct acpi_table *dsdt;
 
 static bool sums_to_zero(const void *p, size_t n)
 {
@@ -175,21 +176,11 @@ static void read_root(void)
 const struct acpi_table *acpi_find(const char *sig, unsigned n)
 {
 	if (!memcmp(sig, "DSDT", 4))
-		return n ? NULL : dsdt.t;
+		return n ? NULL : dsdt;
 	for (unsigned i = 0; i < nr_tables; i++)
 		if (!memcmp(tables[i].t->sig, sig, 4) && !n--)
 			return tables[i].t;
 	return NULL;
-}
-
-paddr_t acpi_find_phys(const char *sig, unsigned n)
-{
-	const struct acpi_table *t = acpi_find(sig, n);
-
-	for (unsigned i = 0; t && i < nr_tables; i++)
-		if (tables[i].t == t)
-			return tables[i].pa;
-	return t ? dsdt.pa : 0;
 }
 
 void acpi_for_each(void (*fn)(paddr_t pa, const struct acpi_table *t, void *ctx), void *ctx)
@@ -210,6 +201,7 @@ static void read_fadt(void)
 {
 	const struct acpi_table *t = acpi_find("FACP", 0);
 	struct fadt f = { 0 }; /* older ones are shorter */
+	paddr_t at;
 
 	if (!t) {
 		printk(LOG_WARN "no FADT: no PM timer, power off by hand");
@@ -226,8 +218,8 @@ static void read_fadt(void)
 		acpi.reset_port = (uint32_t)f.reset.addr;
 		acpi.reset_value = f.reset_value;
 	}
-	dsdt.pa = f.x_dsdt ? f.x_dsdt : f.dsdt;
-	dsdt.t = dsdt.pa ? map_table(dsdt.pa) : NULL;
+	at = f.x_dsdt ? f.x_dsdt : f.dsdt;
+	dsdt = at ? map_table(at) : NULL;
 }
 
 static void add_cpu(uint32_t apic_id, uint32_t flags)

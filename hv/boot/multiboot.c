@@ -207,10 +207,8 @@ static void parse_mb2_tag(const struct mb2_tag *tag)
 		       size >= sizeof(struct mb2_fb) ? ((const struct mb2_fb *)tag)->color : (const uint8_t[6]){ 0 });
 	else if (tag->type == MB2_RSDP_NEW || (tag->type == MB2_RSDP_OLD && !boot_info.rsdp_copy[0]))
 		memcpy(boot_info.rsdp_copy, body, MIN(len, sizeof(boot_info.rsdp_copy)));
-	else if (tag->type == MB2_EFI64 && len >= 8) {
+	else if (tag->type == MB2_EFI64)
 		boot_info.efi = true;
-		memcpy(&boot_info.efi_systab, body, 8);
-	}
 }
 
 static void parse_mb2(const uint32_t *info)

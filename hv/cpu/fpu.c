@@ -117,7 +117,6 @@ int fpu_init_vcpu(struct vcpu *v)
 	a->mxcsr = 0x1f80;
 	v->fpu = a;
 	v->xcr0 = XCR0_X87;
-	v->xss = 0;
 	return 0;
 }
 

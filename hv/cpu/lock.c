@@ -2,14 +2,12 @@
 #include "lock.h"
 
 #include "asm.h"
-#include "cpu.h"
 #include "sched.h"
 
 /* A ticket lock: fair, so that a CPU that comes out of a busy guest cannot starve the others. */
 static struct {
 	uint32_t next;
 	uint32_t serving;
-	const struct cpu *holder;
 } lock __aligned(64);
 
 void core_lock(void)
@@ -20,18 +18,11 @@ void core_lock(void)
 		sched_service_requests();
 		cpu_relax();
 	}
-	lock.holder = this_cpu();
 }
 
 void core_unlock(void)
 {
-	lock.holder = NULL;
 	__atomic_store_n(&lock.serving, lock.serving + 1, __ATOMIC_RELEASE);
-}
-
-bool core_lock_held(void)
-{
-	return READ_ONCE(lock.holder) == this_cpu();
 }
 
 bool core_lock_wanted(void)

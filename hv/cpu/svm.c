@@ -10,7 +10,6 @@
 #include "fpu.h"
 #include "frame.h"
 #include "map.h"
-#include "time.h"
 #include "vstate.h"
 
 _Static_assert(offsetof(struct regs, gpr) == 0 && RSP == 4 && R15 == 15, "svm_entry.S");
@@ -279,10 +278,8 @@ static void decode_npf(const struct vmcb *b, struct exit *e)
 
 	e->reason = EXIT_PAGE_FAULT;
 	e->pf.gpa = b->exit_info2;
-	e->pf.present = code & 1;
 	e->pf.write = code >> 1 & 1;
 	e->pf.exec = code >> 4 & 1;
-	e->pf.read = !e->pf.write && !e->pf.exec;
 }
 
 static void wbinvd_exit(struct vcpu *v)
@@ -516,17 +513,6 @@ static uint64_t svm_seg_base(struct vcpu *v, unsigned seg)
 	return seg == SEG_TR ? b->tr.base : b->ldtr.base;
 }
 
-static void svm_set_tsc_offset(struct vcpu *v, int64_t off)
-{
-	vmcb_of(v)->tsc_offset = off;
-	vmcb_of(v)->clean &= ~SVM_CLEAN_INTERCEPTS;
-}
-
-static bool svm_irq_window_open(struct vcpu *v)
-{
-	return (v->regs.rflags & BIT(9)) && !(vmcb_of(v)->int_shadow & 1);
-}
-
 static int svm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
 	const struct vmcb *b = vmcb_of(v);
@@ -537,9 +523,6 @@ static int svm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 		return 0;
 	case MSR_PAT:
 		*val = b->g_pat;
-		return 0;
-	case MSR_TSC:
-		*val = rdtsc() + b->tsc_offset;
 		return 0;
 	case MSR_DEBUGCTL:
 		*val = 0;
@@ -603,8 +586,6 @@ const struct cpu_ops svm_ops = {
 	.get_cpl = svm_get_cpl,
 	.code_bits = svm_code_bits,
 	.seg_base = svm_seg_base,
-	.set_tsc_offset = svm_set_tsc_offset,
-	.irq_window_open = svm_irq_window_open,
 	.rdmsr = svm_rdmsr,
 	.wrmsr = svm_wrmsr,
 	.clear_shadow = svm_clear_shadow,

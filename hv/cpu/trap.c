@@ -114,7 +114,6 @@ void trap_handle(struct trap_frame *f)
 		if (READ_ONCE(panicking))
 			for (;;)
 				__asm__ volatile("cli; hlt");
-		this_cpu()->stats[CPU_STAT_NMI]++;
 		return;
 	}
 	for (const struct ex_entry *e = __ex_table_start; e < __ex_table_end; e++) {

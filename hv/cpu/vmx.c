@@ -9,7 +9,6 @@
 #include "frame.h"
 #include "irq.h"
 #include "map.h"
-#include "time.h"
 #include "vstate.h"
 
 _Static_assert(offsetof(struct regs, gpr) == 0 && RSP == 4 && R15 == 15, "vmx_entry.S");
@@ -368,10 +367,8 @@ static void ept_exit(struct exit *e, uint32_t idt_info)
 
 	e->reason = EXIT_PAGE_FAULT;
 	e->pf.gpa = vmread(GUEST_PHYS_ADDR);
-	e->pf.read = q & 1;
 	e->pf.write = q >> 1 & 1;
 	e->pf.exec = q >> 2 & 1;
-	e->pf.present = q & 0x38;
 	/* An IRET that faulted has unblocked NMIs already, and will be executed again (SDM 3C 28.2.3). */
 	if ((q & BIT(12)) && !(idt_info & INTR_VALID))
 		vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
@@ -535,19 +532,6 @@ static uint64_t vmx_seg_base(struct vcpu *v, unsigned seg)
 	return vmread(GUEST_ES_BASE + 2 * (seg == SEG_TR ? 7 : seg == SEG_LDTR ? 6 : seg));
 }
 
-static void vmx_set_tsc_offset(struct vcpu *v, int64_t off)
-{
-	hw(v)->tsc_offset = off;
-	vmcs_begin(v);
-	vmwrite(TSC_OFFSET, (uint64_t)off);
-	vmcs_end(v);
-}
-
-static bool vmx_irq_window_open(struct vcpu *v)
-{
-	return (v->regs.rflags & BIT(9)) && !(vmread(GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOVSS));
-}
-
 static int vmx_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
 	switch (msr) {
@@ -556,9 +540,6 @@ static int vmx_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 		return 0;
 	case MSR_PAT:
 		*val = vmread(GUEST_PAT);
-		return 0;
-	case MSR_TSC:
-		*val = rdtsc() + (uint64_t)hw(v)->tsc_offset;
 		return 0;
 	case MSR_DEBUGCTL:
 		*val = vmread(GUEST_DEBUGCTL);
@@ -616,8 +597,6 @@ const struct cpu_ops vmx_ops = {
 	.get_cpl = vmx_get_cpl,
 	.code_bits = vmx_code_bits,
 	.seg_base = vmx_seg_base,
-	.set_tsc_offset = vmx_set_tsc_offset,
-	.irq_window_open = vmx_irq_window_open,
 	.rdmsr = vmx_rdmsr,
 	.wrmsr = vmx_wrmsr,
 	.clear_shadow = vmx_clear_shadow,

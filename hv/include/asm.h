@@ -89,10 +89,6 @@ static inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");
 }
-static inline void invlpg(const void *p)
-{
-	__asm__ volatile("invlpg (%0)" ::"r"(p) : "memory");
-}
 
 /* Names as in the SDM and APM. */
 #define CR0_PE BIT(0)
@@ -151,7 +147,6 @@ static inline void invlpg(const void *p)
 #define EXC_DB 1
 #define EXC_BP 3
 #define EXC_UD 6
-#define EXC_NM 7
 #define EXC_DF 8
 #define EXC_GP 13
 #define EXC_PF 14

@@ -29,7 +29,6 @@ struct boot_info {
 	paddr_t rsdp;         /* 0 when it must be searched for in BIOS memory */
 	uint8_t rsdp_copy[36];
 	bool efi;
-	paddr_t efi_systab;
 };
 extern struct boot_info boot_info;
 
@@ -41,7 +40,6 @@ struct options {
 	bool console_com1, console_vga;
 	unsigned loglvl;          /* 0 err .. 3 debug */
 	bool iommu_required;
-	bool dom0_verbose;
 	bool noreboot;
 	unsigned com1_baud;
 };
@@ -81,7 +79,6 @@ struct acpi_table {
 void acpi_init(void);
 /* n-th table with that signature, mapped for good, or NULL. */
 const struct acpi_table *acpi_find(const char *sig, unsigned n);
-paddr_t acpi_find_phys(const char *sig, unsigned n);
 /* For dom0's rewritten XSDT: calls fn for every table address in the machine's XSDT/RSDT. */
 void acpi_for_each(void (*fn)(paddr_t pa, const struct acpi_table *t, void *ctx), void *ctx);
 struct acpi_info {

@@ -48,10 +48,7 @@ struct cpu {
 	uint8_t tss[104];
 	uint8_t nmi_stack[2048] __aligned(16);
 	uint8_t df_stack[2048] __aligned(16);
-	uint64_t stats[8];     /* CPU_STAT_* */
 } __aligned(64);
-
-enum { CPU_STAT_NMI };
 
 /* What cpu/trap.S pushes for an exception. */
 struct trap_frame {

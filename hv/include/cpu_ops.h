@@ -44,7 +44,7 @@ struct exit {
 		} io;
 		struct {
 			gpa_t gpa;
-			bool present, read, write, exec;
+			bool write, exec;
 		} pf;
 		struct {
 			uint8_t vector;
@@ -59,8 +59,6 @@ struct exit {
 struct p2m_format {
 	uint64_t (*leaf)(mfn_t mfn, unsigned level, enum p2m_type t); /* level 0=4K 1=2M 2=1G; type kept in ignored bits */
 	uint64_t (*table)(mfn_t mfn);
-	enum p2m_type (*type)(uint64_t entry); /* P2M_NONE when not present */
-	bool (*is_leaf)(uint64_t entry, unsigned level);
 	bool has_1g;
 };
 
@@ -88,8 +86,6 @@ struct cpu_ops {
 	unsigned (*get_cpl)(struct vcpu *v);
 	int (*code_bits)(struct vcpu *v);    /* 16, 32, 64: from CS and EFER */
 	uint64_t (*seg_base)(struct vcpu *v, unsigned seg);
-	void (*set_tsc_offset)(struct vcpu *v, int64_t off);
-	bool (*irq_window_open)(struct vcpu *v); /* RFLAGS.IF and no interrupt shadow */
 	/* MSRs the back end holds for the guest (EFER, STAR.., FS/GS base, SYSENTER, PAT, DEBUGCTL): 0, or -ENOENT not mine,
 	 * -EINVAL guest gets #GP. */
 	int (*rdmsr)(struct vcpu *v, uint32_t msr, uint64_t *val);
@@ -157,5 +153,4 @@ unsigned insn_length(struct vcpu *v, enum exit_reason r);
 /* Its portable half: the length of the instruction at code if it is one that exits for r, else 0. */
 unsigned insn_known_length(const uint8_t *code, unsigned n, int bits, enum exit_reason r);
 
-/* Guest page walk (xen/guest.c owns; see guest.h). */
 #endif

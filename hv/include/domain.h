@@ -17,8 +17,6 @@ struct vpci;
 struct iommu_domain;
 struct cpu_policy;
 
-#define HVM_PARAMS_KEPT HVM_NR_PARAMS
-
 /* One RAM map entry as the guest sees it (XENMEM_memory_map, start_info). type: E820 numbers. */
 struct e820_entry {
 	uint64_t addr, size;
@@ -58,11 +56,9 @@ struct domain {
 	struct p2m p2m;
 	uint64_t tot_pages, max_pages, outstanding;
 	struct released released;
-	uint64_t shared_pages;     /* FRAME_SHARED ones */
 	struct e820_entry e820[E820_MAX];
 	unsigned nr_e820;
 	gfn_t relinquish_cursor;
-	unsigned relinquish_stage;
 	uint64_t mempool_bytes;    /* what the toolstack set; reported back */
 
 	/* Xen ABI */
@@ -70,10 +66,9 @@ struct domain {
 	mfn_t shared_info_mfn;
 	struct evtchn_domain evtchn;
 	struct grant_table grant;
-	uint64_t hvm_params[HVM_PARAMS_KEPT];
+	uint64_t hvm_params[HVM_NR_PARAMS];
 	uint32_t vm_assist;
-	ns_t time_offset_ns;       /* XENFEAT wallclock offset from settimeoffset */
-	int32_t time_offset_seconds;
+	int32_t time_offset_seconds; /* of its wall clock (settimeoffset) */
 	uint8_t callback_vector;   /* HVM_PARAM_CALLBACK_IRQ type 2; 0 = none */
 	struct cpu_policy *policy; /* CPUID and MSR answers; cpu/policy.c owns */
 
@@ -113,7 +108,6 @@ int domain_destroy(struct domain *d);
 void domain_shutdown(struct domain *d, int code);
 /* A fault the guest caused: one log line naming domain, vCPU, rip and reason, then domain_shutdown(SHUTDOWN_crash). */
 void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void domain_get(struct domain *d);
 void domain_put(struct domain *d);
 /* Pages that XENMEM_claim_pages still holds back for domains being built (xen/memory.c). */
 uint64_t claimed_pages(void);

@@ -36,8 +36,6 @@ struct evtchn_domain {
 int evtchn_init(struct domain *d, unsigned max_port);
 void evtchn_destroy(struct domain *d);      /* closes all ports; peers see unbound */
 void evtchn_free(struct domain *d);         /* the records, as the last thing */
-/* Raises port on d; no-op when not bound. */
-void evtchn_raise(struct domain *d, uint32_t port);
 void virq_raise_vcpu(struct vcpu *v, unsigned virq);
 /* A global VIRQ, to the service domain (VIRQ_DOM_EXC, VIRQ_CONSOLE...). */
 void virq_raise_global(unsigned virq);

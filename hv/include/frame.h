@@ -34,10 +34,7 @@ struct frame {
 		uint32_t gfn;  /* FRAME_RAM: where the owner has it, FRAME_GFN_NONE when nowhere */
 		uint32_t next; /* free block: list links by mfn */
 	};
-	union {
-		uint32_t prev;
-		uint32_t flags; /* FRAME_F_* while not free */
-	};
+	uint32_t prev; /* of a free block */
 };
 _Static_assert(sizeof(struct frame) == 16, "16 bytes a frame is the memory budget");
 #define FRAME_GFN_NONE 0xffffffffu
@@ -75,7 +72,7 @@ mfn_t frame_alloc(struct domain *d, unsigned order);
 /* One FRAME_SHARED page for d (not counted in tot_pages), zeroed, refs 1. */
 mfn_t frame_alloc_shared(struct domain *d);
 /* Takes a reference for a mapping outside the owner. Fails (false) on a free, core or not-RAM frame, when the owner is not
- * , or when the count would overflow. */
+ * "owner", or when the count would overflow. */
 bool frame_get(mfn_t mfn, domid_t owner) __must_check;
 /* Drops a reference; at 0 frees the frame (owner's tot_pages and reference go down if it was FRAME_RAM). */
 void frame_put(mfn_t mfn);

@@ -45,8 +45,6 @@ int grant_grow(struct domain *d, unsigned n);
 /* Undoes this domain's mappings of others (dying). Chunked: -ERESTART. */
 int grant_relinquish(struct domain *d);
 void grant_free(struct domain *d);
-/* Writes grant entry ref of d for the domain builder or gnttab_seed: full access to frame gfn for `to`. */
-int grant_seed(struct domain *d, uint32_t ref, domid_t to, gfn_t gfn);
 /* add_to_physmap XENMAPSPACE_grant_table: mfn of table page idx (grows). INVALID_MFN. */
 mfn_t grant_table_frame(struct domain *d, unsigned idx);
 

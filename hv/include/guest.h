@@ -31,7 +31,6 @@ int guest_write(struct guest_window *w, gva_t dst, const void *src, size_t n);
 mfn_t guest_frame_get(struct domain *d, gfn_t gfn);
 /* By physical address, any domain (p2m_ptr inside). */
 int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n);
-int copy_from_gpa(struct domain *d, void *dst, gpa_t src, size_t n);
 
 /* ---- hypercalls ----
  * A handler gets its arguments in arg[0..4] and returns the guest's result, negative errno included.

@@ -66,7 +66,6 @@ int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low);
 /* Takes an edge-triggered GSI for the core itself. -EBUSY, -EINVAL, -ENOSPC. */
 int gsi_claim(unsigned gsi, void (*fn)(struct irq *i));
 void gsi_mask(unsigned gsi, bool masked);
-void gsi_unbind(unsigned gsi);
 
 /* MSI and MSI-X entries of passed-through devices (irq/msi.c). What the guest wrote is kept; the device gets a message for a
  * host vector (remappable format when the IOMMU remaps). */

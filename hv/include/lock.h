@@ -13,7 +13,6 @@
  */
 void core_lock(void);
 void core_unlock(void);
-bool core_lock_held(void);
 /* Another CPU waits for it. For its holder. */
 bool core_lock_wanted(void);
 

@@ -12,28 +12,25 @@ struct vcpu;
 
 struct pci_bar {
 	uint64_t addr, size; /* 0 size: none */
-	bool mem, is64, prefetch;
+	bool mem, is64;
 };
 struct pci_dev {
 	struct list link;
 	uint16_t seg;
 	uint16_t bdf;          /* bus<<8 | dev<<3 | fn */
 	uint16_t sid;          /* source id that its requests carry (bridge alias) */
-	uint16_t vendor, device;
 	uint32_t class;
 	uint8_t header_type;
 	struct pci_bar bar[7]; /* 6 is the ROM */
-	uint8_t cap_msi, cap_msix, cap_exp, cap_pm;
+	uint8_t cap_msi, cap_msix, cap_exp;
 	uint16_t msix_count;
 	uint64_t msix_table;   /* machine address, 0 none */
-	uint64_t msix_pba;
 	struct domain *owner;
 	/* vpci state */
 	bool msi_enabled;
-	uint8_t msi_log2;
 	uint64_t msi_addr;
-	uint32_t msi_data, msi_mask;
-	struct msi_entry *msi;   /* 1 << msi_log2 entries when bound */
+	uint32_t msi_data;
+	struct msi_entry *msi;   /* NULL until MSI was on once */
 	bool msix_enabled, msix_maskall;
 	struct msix_entry {
 		uint64_t addr;
@@ -58,7 +55,6 @@ void pci_read_bars(struct pci_dev *dev);
 #define PCI_COMMAND      0x04
 #define PCI_CMD_IO       BIT(0)
 #define PCI_CMD_MEMORY   BIT(1)
-#define PCI_CMD_MASTER   BIT(2)
 #define PCI_STATUS       0x06
 #define PCI_CLASS        0x08
 #define PCI_HEADER_TYPE  0x0e

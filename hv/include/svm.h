@@ -108,7 +108,6 @@ VMCB_AT(g_pat, 0x668);
 #define SVM_EVENT_INTR    0
 #define SVM_EVENT_NMI     2
 #define SVM_EVENT_EXC     3
-#define SVM_EVENT_SOFT    4
 #define SVM_EVENT_CODE    BIT(11)
 #define SVM_EVENT_VALID   BIT(31)
 /* clean */
@@ -149,7 +148,6 @@ enum {
 	SVM_EXIT_TLBSYNC = 0xa4,
 	SVM_EXIT_NPF = 0x400,
 };
-#define SVM_EXIT_INVALID (~0ull)
 
 #define MSR_VM_CR       0xc0010114
 #define VM_CR_SVMDIS    BIT(4)

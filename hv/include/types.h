@@ -42,7 +42,6 @@ typedef uint16_t domid_t;
 #define __packed         __attribute__((packed))
 #define __aligned(n)     __attribute__((aligned(n)))
 #define __noreturn       __attribute__((noreturn))
-#define __section(s)     __attribute__((section(s), used))
 #define __printf(f, a)   __attribute__((format(printf, f, a)))
 #define __must_check     __attribute__((warn_unused_result))
 

@@ -48,12 +48,12 @@ struct vcpu_state {
 struct vcpu {
 	struct domain *domain;
 	unsigned id;
-	struct regs regs;         /* first 18 words after id are used by assembly through offsetof */
+	struct regs regs;
 
 	/* cpu/ */
 	void *hw;                 /* struct vmcb / VMCS wrapper of the back end */
 	void *fpu;                /* XSAVE area, 64-byte aligned; loaded by cpu/fpu.c on switch */
-	uint64_t xcr0, xss;
+	uint64_t xcr0;
 	uint32_t p2m_gen;         /* last p2m.gen this vCPU's TLB was flushed for */
 	uint64_t tsc_aux;
 	uint64_t dr[4];
@@ -91,10 +91,7 @@ struct vcpu {
 	struct timer singleshot, periodic, poll_timer;
 	ns_t periodic_ns;
 	uint32_t virq_port[24];      /* NR_VIRQS; 0 none */
-	bool polling;                /* in sched_op poll */
-	uint32_t poll_port;          /* one port, 0 = several (any event ends it) */
-	bool hc_restart;             /* cpu/exit.c: current hypercall asked for continuation */
-	uint32_t fifo_ready_mfn_off;
+	uint32_t poll_port;          /* in sched_op poll (evtchn.pollers): one port, 0 = several (any event ends it) */
 	void *fifo_control;          /* FIFO event control block or NULL; xen/event_fifo.c */
 	mfn_t fifo_control_mfn;
 	uint32_t fifo_tail[16];

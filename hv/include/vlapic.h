@@ -51,7 +51,6 @@ bool vlapic_match(struct vcpu *v, uint32_t dest, bool logical);
 /* Delivers an interrupt message (from an I/O APIC entry or an MSI) to the vCPUs of d that match. mode: 0 fixed, 1 lowest
  * priority, 4 NMI, 5 INIT. */
 void vlapic_deliver(struct domain *d, uint32_t dest, bool logical, unsigned mode, uint8_t vector, bool level);
-void vlapic_timer_fixup(struct vcpu *v); /* after vCPU migration */
 
 /* irq/vioapic.c: the service domain's I/O APICs, same GSI layout as the machine's. */
 int vioapic_create(struct domain *d);

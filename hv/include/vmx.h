@@ -148,7 +148,6 @@ enum vmcs_field {
 
 /* CR0 bits that the guest sees from the shadow: VMX fixes NE, the core keeps PG and LMA in step, and caches stay on. */
 #define CR0_OWNED (CR0_PG | CR0_NE | CR0_CD | CR0_NW)
-#define CR4_MCE   BIT(6)
 
 struct vmx_vcpu {
 	void *vmcs;
@@ -161,7 +160,6 @@ struct vmx_vcpu {
 	uint64_t host_rsp;           /* the rest: what the VMCS holds, to write only changes */
 	uint64_t rip, rsp, rflags;
 	uint32_t proc, entry;
-	int64_t tsc_offset;
 	uint64_t efer;
 	uint64_t cr2, dr6;           /* these and below: in registers while v is loaded */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;

@@ -72,7 +72,6 @@ struct vtd_unit *dmar_unit(uint16_t seg, uint16_t bdf);
 #define DMAR_FEADDR 0x40
 #define DMAR_FEUADDR 0x44
 #define DMAR_PMEN   0x64
-#define DMAR_IQH    0x80
 #define DMAR_IQT    0x88
 #define DMAR_IQA    0x90
 #define DMAR_IRTA   0xb8

@@ -220,17 +220,3 @@ void gsi_mask(unsigned gsi, bool masked)
 	if (gsi < nr_gsis && gsis[gsi].domain)
 		set_masked(&gsis[gsi], masked);
 }
-
-void gsi_unbind(unsigned gsi)
-{
-	struct gsi *g = &gsis[gsi];
-
-	if (gsi >= nr_gsis || !g->domain)
-		return;
-	set_masked(g, true);
-	irq_free(&g->irq);
-	if (g->irte >= 0)
-		iommu_irte_free(g->irte);
-	g->irte = -1;
-	g->domain = NULL;
-}

@@ -342,14 +342,6 @@ static void lvt_timer_write(struct vlapic *l, uint32_t val)
 	l->reg[A_LVT_TIMER] = val;
 }
 
-void vlapic_timer_fixup(struct vcpu *v)
-{
-	struct timer *t = &v->vlapic.timer;
-
-	if (timer_armed(t))
-		timer_set(t, t->deadline);
-}
-
 /* ---- registers ---- */
 
 static uint32_t reg_read(struct vcpu *v, unsigned r)

@@ -287,11 +287,7 @@ mfn_t frame_alloc(struct domain *d, unsigned order)
 
 mfn_t frame_alloc_shared(struct domain *d)
 {
-	mfn_t mfn = block_alloc(0, d->id, FRAME_SHARED);
-
-	if (mfn != INVALID_MFN)
-		d->shared_pages++;
-	return mfn;
+	return block_alloc(0, d->id, FRAME_SHARED);
 }
 
 bool frame_get(mfn_t mfn, domid_t owner)
@@ -317,11 +313,8 @@ void frame_put(mfn_t mfn)
 	d = domain_find(f->owner);
 	block_free(mfn, 0);
 	/* A shared page may outlive its domain while another one maps it; RAM cannot, the domain stays listed for it. */
-	if (!ram) {
-		if (d && d->shared_pages)
-			d->shared_pages--;
+	if (!ram)
 		return;
-	}
 	ASSERT(d && d->tot_pages);
 	if (!--d->tot_pages && d->dying)
 		domain_frames_gone(d); /* may free d */

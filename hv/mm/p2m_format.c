@@ -5,11 +5,6 @@
 #include "svm.h"
 #include "vmx.h"
 
-/* The p2m type is kept in bits 52-55, which both formats ignore. */
-#define TYPE_SHIFT 52
-#define ADDR_MASK  0x000ffffffffff000ull
-#define LARGE      BIT(7)
-
 enum { R = 1, W = 2, X = 4 };
 
 static unsigned access_of(enum p2m_type t)
@@ -33,11 +28,6 @@ static unsigned access_of(enum p2m_type t)
 	return 0;
 }
 
-static bool is_leaf(uint64_t entry, unsigned level)
-{
-	return !level || (entry & LARGE);
-}
-
 /* ---- nested page tables: the ordinary 4-level format; all accesses count as user ones (APM 2 15.25.5) ---- */
 #define NPT_P   BIT(0)
 #define NPT_W   BIT(1)
@@ -51,21 +41,16 @@ static uint64_t npt_leaf(mfn_t mfn, unsigned level, enum p2m_type t)
 
 	if (!a)
 		return 0;
-	return (mfn << PAGE_SHIFT & ADDR_MASK) | (uint64_t)t << TYPE_SHIFT | NPT_P | NPT_U | (a & W ? NPT_W : 0) |
-	       (a & X ? 0 : NPT_NX) | (t == P2M_MMIO ? NPT_PCD : 0) | (level ? LARGE : 0);
+	return (mfn << PAGE_SHIFT & P2M_ADDR) | (uint64_t)t << P2M_TYPE_SHIFT | NPT_P | NPT_U | (a & W ? NPT_W : 0) |
+	       (a & X ? 0 : NPT_NX) | (t == P2M_MMIO ? NPT_PCD : 0) | (level ? P2M_LARGE : 0);
 }
 
 static uint64_t npt_table(mfn_t mfn)
 {
-	return (mfn << PAGE_SHIFT & ADDR_MASK) | NPT_P | NPT_W | NPT_U;
+	return (mfn << PAGE_SHIFT & P2M_ADDR) | NPT_P | NPT_W | NPT_U;
 }
 
-static enum p2m_type npt_type(uint64_t entry)
-{
-	return entry & NPT_P ? entry >> TYPE_SHIFT & 0xf : P2M_NONE;
-}
-
-struct p2m_format npt_format = { .leaf = npt_leaf, .table = npt_table, .type = npt_type, .is_leaf = is_leaf };
+struct p2m_format npt_format = { .leaf = npt_leaf, .table = npt_table };
 
 /* ---- extended page tables (SDM 3C 29.3.2) ---- */
 #define EPT_MEMTYPE(t) ((uint64_t)(t) << 3)
@@ -78,18 +63,13 @@ static uint64_t ept_leaf(mfn_t mfn, unsigned level, enum p2m_type t)
 
 	if (!a)
 		return 0;
-	return (mfn << PAGE_SHIFT & ADDR_MASK) | (uint64_t)t << TYPE_SHIFT | a |
-	       EPT_MEMTYPE(t == P2M_MMIO ? EPT_UC : EPT_WB) | (level ? LARGE : 0);
+	return (mfn << PAGE_SHIFT & P2M_ADDR) | (uint64_t)t << P2M_TYPE_SHIFT | a |
+	       EPT_MEMTYPE(t == P2M_MMIO ? EPT_UC : EPT_WB) | (level ? P2M_LARGE : 0);
 }
 
 static uint64_t ept_table(mfn_t mfn)
 {
-	return (mfn << PAGE_SHIFT & ADDR_MASK) | R | W | X;
+	return (mfn << PAGE_SHIFT & P2M_ADDR) | R | W | X;
 }
 
-static enum p2m_type ept_type(uint64_t entry)
-{
-	return entry & (R | W | X) ? entry >> TYPE_SHIFT & 0xf : P2M_NONE;
-}
-
-struct p2m_format ept_format = { .leaf = ept_leaf, .table = ept_table, .type = ept_type, .is_leaf = is_leaf };
+struct p2m_format ept_format = { .leaf = ept_leaf, .table = ept_table };

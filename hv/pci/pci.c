@@ -11,7 +11,6 @@
 struct list pci_devs = LIST_INIT(pci_devs);
 
 #define CAP_MSI   0x05
-#define CAP_PM    0x01
 #define CAP_EXP   0x10
 #define CAP_MSIX  0x11
 #define MAX_CAPS  48
@@ -115,10 +114,10 @@ static unsigned bar_count(const struct pci_dev *dev)
 	return type == 0 ? 6 : type == 1 ? 2 : 0;
 }
 
-/* Machine address that a BAR-and-offset register names, 0 when it is not within that BAR (PCI 3.0 6.8.2.4). */
-static uint64_t msix_place(struct pci_dev *dev, unsigned reg, unsigned len, unsigned nr_bars)
+/* Machine address of the MSI-X table, 0 when it is not within the BAR that it names (PCI 3.0 6.8.2.4). */
+static uint64_t msix_place(struct pci_dev *dev, unsigned nr_bars)
 {
-	uint32_t at = dev_read(dev, dev->cap_msix + reg, 4), off = at & ~7u;
+	uint32_t at = dev_read(dev, dev->cap_msix + 4u, 4), off = at & ~7u, len = 16u * dev->msix_count;
 	const struct pci_bar *b = &dev->bar[at & 7];
 
 	if ((at & 7) >= nr_bars || !b->mem || !b->addr || (b->size && (uint64_t)off + len > b->size))
@@ -136,15 +135,13 @@ void pci_read_bars(struct pci_dev *dev)
 
 		b->mem = !(lo & 1);
 		b->is64 = b->mem && (lo & 6) == 4 && i + 1 < n;
-		b->prefetch = b->mem && lo & 8;
 		b->addr = lo & (b->mem ? ~15u : ~3u);
 		if (b->is64)
 			b->addr |= (uint64_t)dev_read(dev, PCI_BAR(++i), 4) << 32;
 	}
 	if (n == 6)
 		dev->bar[6].addr = dev_read(dev, PCI_ROM, 4) & ~0x7ffu;
-	dev->msix_table = dev->cap_msix ? msix_place(dev, 4, 16u * dev->msix_count, n) : 0;
-	dev->msix_pba = dev->cap_msix ? msix_place(dev, 8, DIV_ROUND_UP(dev->msix_count, 64u) * 8, n) : 0;
+	dev->msix_table = dev->cap_msix ? msix_place(dev, n) : 0;
 }
 
 /* Writes ones, reads the size mask, writes the old value back. */
@@ -200,8 +197,6 @@ static void find_caps(struct pci_dev *dev)
 			dev->cap_msix = at;
 		else if ((head & 0xff) == CAP_EXP && !dev->cap_exp && at <= 0xec)
 			dev->cap_exp = at;
-		else if ((head & 0xff) == CAP_PM && !dev->cap_pm)
-			dev->cap_pm = at;
 		at = (uint8_t)(head >> 8) & 0xfc;
 	}
 	if (dev->cap_msix)
@@ -266,8 +261,6 @@ struct pci_dev *pci_add(uint16_t seg, uint16_t bdf)
 		return NULL;
 	dev->seg = seg;
 	dev->bdf = bdf;
-	dev->vendor = (uint16_t)id;
-	dev->device = (uint16_t)(id >> 16);
 	dev->class = dev_read(dev, PCI_CLASS, 4) >> 8;
 	dev->header_type = (uint8_t)dev_read(dev, PCI_HEADER_TYPE, 1);
 	find_caps(dev);

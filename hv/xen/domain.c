@@ -152,7 +152,6 @@ struct vcpu *domain_add_vcpu(struct domain *d, unsigned id, int *err)
 		goto fail_fpu;
 	if ((*err = cpu_ops->vcpu_init(v)))
 		goto fail_hw;
-	cpu_ops->set_tsc_offset(v, d->tsc_offset);
 	vcpu_reset_state(v);
 	d->vcpu[id] = v;
 	return v;
@@ -163,11 +162,6 @@ fail_fpu:
 	sched_remove_vcpu(v);
 	kfree(v);
 	return NULL;
-}
-
-void domain_get(struct domain *d)
-{
-	d->refs++;
 }
 
 void domain_put(struct domain *d)

@@ -60,7 +60,6 @@ void vcpu_mark_events_pending(struct vcpu *v)
 
 void evtchn_poll_end(struct vcpu *v)
 {
-	v->polling = false;
 	v->domain->evtchn.pollers &= ~(1u << v->id);
 	timer_cancel(&v->poll_timer);
 	sched_start(v, VCPU_BLOCKED);
@@ -236,14 +235,6 @@ void evtchn_vcpu_destroy(struct vcpu *v)
 {
 	v->domain->evtchn.pollers &= ~(1u << v->id);
 	vcpu_info_release(v);
-}
-
-void evtchn_raise(struct domain *d, uint32_t port)
-{
-	struct evtchn *c = evtchn_port(d, port);
-
-	if (c && c->state >= ECS_INTERDOMAIN)
-		set_pending(d, port, c);
 }
 
 void virq_raise_vcpu(struct vcpu *v, unsigned virq)

@@ -79,19 +79,6 @@ mfn_t grant_table_frame(struct domain *d, unsigned idx)
 	return idx < GRANT_FRAMES_MAX && !grant_grow(d, idx + 1) ? d->grant.shared_mfn[idx] : INVALID_MFN;
 }
 
-int grant_seed(struct domain *d, uint32_t ref, domid_t to, gfn_t gfn)
-{
-	struct grant_entry_v1 *e;
-
-	if (!active_of(d, ref) || gfn >> 32)
-		return -EINVAL;
-	e = entry_of(d, ref);
-	e->frame = (uint32_t)gfn;
-	e->domid = to;
-	__atomic_store_n(&e->flags, GTF_permit_access, __ATOMIC_SEQ_CST);
-	return 0;
-}
-
 static struct maptrack *maptrack_of(struct grant_table *g, uint32_t handle)
 {
 	return handle / MAPTRACK_PER_PAGE < g->maptrack_pages

@@ -268,19 +268,3 @@ int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n)
 	}
 	return 0;
 }
-
-int copy_from_gpa(struct domain *d, void *dst, gpa_t src, size_t n)
-{
-	for (uint8_t *to = dst; n;) {
-		size_t part = in_page(src, n);
-		const void *p = p2m_ptr(d, src, false);
-
-		if (!p)
-			return -EFAULT;
-		memcpy(to, p, part);
-		to += part;
-		src += part;
-		n -= part;
-	}
-	return 0;
-}

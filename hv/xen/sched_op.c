@@ -81,7 +81,6 @@ static int64_t poll_op(struct vcpu *v, uint64_t *arg)
 		if (evtchn_port_is_pending(d, ports[i]))
 			return 0;
 	}
-	v->polling = true;
 	v->poll_port = p.nr_ports == 1 ? ports[0] : 0;
 	d->evtchn.pollers |= 1u << v->id;
 	if (p.timeout)

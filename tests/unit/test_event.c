@@ -314,14 +314,12 @@ static void pollers(void **state)
 	struct vcpu *v = &vcpus[1][1];
 
 	(void)state;
-	v->polling = true;
 	v->poll_port = q;
 	doms[1].evtchn.pollers = 2;
 	assert_int_equal(call(1, EVTCHNOP_send, &p), 0);
 	assert_int_equal(wakes, 0);
 	assert_int_equal(call(1, EVTCHNOP_send, &q), 0);
 	assert_int_equal(wakes, 1);
-	assert_false(v->polling);
 	assert_int_equal(doms[1].evtchn.pollers, 0);
 }
 

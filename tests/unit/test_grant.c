@@ -31,6 +31,14 @@ static bool unflushed;
 static unsigned flushes;
 struct domain *dom0 = &doms[0];
 
+/* What a guest does to grant full access to its frame gfn. */
+static void grant_seed(struct domain *d, uint32_t ref, domid_t to, gfn_t gfn)
+{
+	struct grant_entry_v1 *table = d->grant.shared[ref / GRANTS_PER_FRAME];
+
+	table[ref % GRANTS_PER_FRAME] = (struct grant_entry_v1){ .flags = GTF_permit_access, .domid = to, .frame = (uint32_t)gfn };
+}
+
 struct domain *domain_find(domid_t id)
 {
 	return id < DOMS ? &doms[id] : NULL;
