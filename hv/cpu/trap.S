@@ -26,66 +26,30 @@ trap_stubs:
 
 	/* Builds struct trap_frame (cpu.h). */
 trap_common:
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rbx
-	pushq %rbp
-	pushq %rsi
-	pushq %rdi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	.irp r, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	pushq %\r
+	.endr
 	cld
 	movq %rsp, %rdi
 	call trap_handle
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rdi
-	popq %rsi
-	popq %rbp
-	popq %rbx
-	popq %rdx
-	popq %rcx
-	popq %rax
+	.irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
+	popq %\r
+	.endr
 	addq $16, %rsp
 	iretq
 
 irq_common:
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %rdi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
+	.irp r, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+	pushq %\r
+	.endr
 	cld
 	movl 72(%rsp), %edi
 	subq $8, %rsp
 	call irq_record
 	addq $8, %rsp
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rdi
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rax
+	.irp r, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+	popq %\r
+	.endr
 	addq $8, %rsp
 	iretq
 
