@@ -33,7 +33,7 @@ struct mb1_info {
 _Static_assert(offsetof(struct mb1_info, fb) == 88, "Multiboot 3.3");
 struct mb1_module {
 	uint32_t start, end, cmdline, reserved;
-};
+} __packed;
 struct mb1_mmap {
 	uint32_t size;
 	uint64_t addr, len;

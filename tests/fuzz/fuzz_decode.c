@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* libFuzzer: any bytes, any mode. The first byte chooses mode and exit reason. Build with
- * clang -fsanitize=fuzzer,address,undefined and the include options of tests/unit/meson.build. */
-#include "cpu_ops.h"
-#include "guest.h"
-
-#include <stdlib.h>
+/* Any bytes, any mode. The first byte chooses mode and exit reason. */
+#include "../../hv/cpu/decode.c"
+#include "fuzz.h"
 
 const struct cpu_ops *cpu_ops;
 
@@ -14,13 +11,6 @@ unsigned fetch_insn(struct vcpu *v, uint8_t *buf, unsigned n)
 	return n ? 0 : n;
 }
 
-static void check(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const int modes[] = { 16, 32, 64, 64 };

@@ -7,10 +7,12 @@
 #define inb         machine_inb
 #define outb        machine_outb
 #define cpuid(l, s) machine_cpuid(l, s)
+#define interrupt_window machine_interrupt_window
 #include "../../../hv/include/asm.h"
 #undef inb
 #undef outb
 #undef cpuid
+#undef interrupt_window
 
 void outb(uint16_t port, uint8_t val);
 uint8_t inb(uint16_t port);
@@ -18,6 +20,9 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 {
 	(void)leaf, (void)sub;
 	return (struct cpuid){ 0 };
+}
+static inline void interrupt_window(void)
+{
 }
 
 #endif
