@@ -7,19 +7,6 @@
 #define MAX_TABLES 64
 #define MAX_LENGTH (4 * MiB)
 
-struct rsdp {
-	char sig[8];
-	uint8_t checksum;
-	char oem_id[6];
-	uint8_t revision;
-	uint32_t rsdt;
-	uint32_t length;
-	uint64_t xsdt;
-	uint8_t xchecksum;
-	uint8_t reserved[3];
-} __packed;
-_Static_assert(sizeof(struct rsdp) == 36, "ACPI 5.2.5.3");
-
 struct gas { /* Generic Address Structure, 5.2.3.2 */
 	uint8_t space, bits, offset, access;
 	uint64_t addr;
@@ -73,13 +60,13 @@ static struct {
 static unsigned nr_tables;
 static const struct acpi_table *dsdt;
 
-static bool sums_to_zero(const void *p, size_t n)
+uint8_t acpi_sum(const void *p, size_t n)
 {
 	uint8_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		sum = (uint8_t)(sum + ((const uint8_t *)p)[i]);
-	return !sum;
+	return sum;
 }
 
 /* Maps and checks the table at pa; NULL, with a warning, when it cannot be used. */
@@ -94,20 +81,20 @@ static const struct acpi_table *map_table(paddr_t pa)
 	}
 	if ((pa & ~PAGE_MASK) + length > PAGE_SIZE)
 		t = ioremap_cached(pa, length);
-	if (!t || !sums_to_zero(t, length)) {
+	if (!t || acpi_sum(t, length)) {
 		printk(LOG_WARN "ACPI table at %lx skipped: its checksum is wrong", pa);
 		return NULL;
 	}
 	return t;
 }
 
-static bool rsdp_valid(const struct rsdp *r)
+static bool rsdp_valid(const struct acpi_rsdp *r)
 {
-	return !memcmp(r->sig, "RSD PTR ", 8) && sums_to_zero(r, 20);
+	return !memcmp(r->sig, "RSD PTR ", 8) && !acpi_sum(r, 20);
 }
 
 /* 5.2.5.1: the first KiB of the EBDA, then the BIOS area, on 16-byte boundaries. */
-static const struct rsdp *rsdp_search(void)
+static const struct acpi_rsdp *rsdp_search(void)
 {
 	const uint16_t *bda = ioremap_cached(0x400, 0x100);
 	const struct { paddr_t start; size_t size; } area[] = {
@@ -117,16 +104,16 @@ static const struct rsdp *rsdp_search(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(area); i++) {
 		const char *p = area[i].start >= 0x80000 ? ioremap_cached(area[i].start, area[i].size) : NULL;
 
-		for (size_t at = 0; p && at + sizeof(struct rsdp) <= area[i].size; at += 16)
-			if (rsdp_valid((const struct rsdp *)(p + at)))
-				return (const struct rsdp *)(p + at);
+		for (size_t at = 0; p && at + sizeof(struct acpi_rsdp) <= area[i].size; at += 16)
+			if (rsdp_valid((const struct acpi_rsdp *)(p + at)))
+				return (const struct acpi_rsdp *)(p + at);
 	}
 	return NULL;
 }
 
-static const struct rsdp *rsdp_find(void)
+static const struct acpi_rsdp *rsdp_find(void)
 {
-	const struct rsdp *r = (const struct rsdp *)boot_info.rsdp_copy;
+	const struct acpi_rsdp *r = (const struct acpi_rsdp *)boot_info.rsdp_copy;
 
 	if (rsdp_valid(r))
 		return r;
@@ -151,13 +138,13 @@ static void add_table(paddr_t pa)
 
 static void read_root(void)
 {
-	const struct rsdp *r = rsdp_find();
+	const struct acpi_rsdp *r = rsdp_find();
 	const struct acpi_table *root = NULL;
 	unsigned width = 8;
 
 	if (!r)
 		refuse("no ACPI tables found; the firmware must have ACPI turned on");
-	if (r->revision >= 2 && r->length >= sizeof(*r) && sums_to_zero(r, sizeof(*r)) && r->xsdt)
+	if (r->revision >= 2 && r->length >= sizeof(*r) && !acpi_sum(r, sizeof(*r)) && r->xsdt)
 		root = map_table(r->xsdt);
 	if (!root || memcmp(root->sig, "XSDT", 4)) {
 		width = 4;

@@ -10,18 +10,6 @@
 #include "irq.h"
 #include "map.h"
 
-struct rsdp {
-	char sig[8];
-	uint8_t checksum;
-	char oem_id[6];
-	uint8_t revision;
-	uint32_t rsdt;
-	uint32_t length;
-	uint64_t xsdt;
-	uint8_t ext_checksum, reserved[3];
-} __packed;
-_Static_assert(sizeof(struct rsdp) == 36, "ACPI 6.5 5.2.5.3");
-
 struct madt_lapic {
 	uint8_t type, length, processor, apic_id;
 	uint32_t flags;
@@ -49,15 +37,6 @@ struct build {
 	unsigned nr_entries, max_entries;
 };
 
-static uint8_t checksum(const void *p, size_t n)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum = (uint8_t)(sum + ((const uint8_t *)p)[i]);
-	return (uint8_t)-sum;
-}
-
 static void *take(struct build *b, size_t size)
 {
 	void *p = b->buf + b->used;
@@ -82,7 +61,7 @@ static void finish(struct acpi_table *t, size_t size)
 {
 	t->length = (uint32_t)size;
 	t->checksum = 0;
-	t->checksum = checksum(t, size);
+	t->checksum = (uint8_t)-acpi_sum(t, size);
 }
 
 /* Tables that describe the platform's devices to the operating system that drives them. Everything else stays hidden. */
@@ -176,7 +155,7 @@ paddr_t dom0_acpi_build(struct domain *d, paddr_t at)
 {
 	struct build b = { .buf = core_alloc(2), .at = at };
 	struct acpi_table *xsdt;
-	struct rsdp *rsdp;
+	struct acpi_rsdp *rsdp;
 	unsigned xsdt_at, n = 1;
 	paddr_t madt;
 
@@ -197,11 +176,11 @@ paddr_t dom0_acpi_build(struct domain *d, paddr_t at)
 	header(xsdt, "XSDT", 1);
 	memcpy(xsdt + 1, b.xsdt_entry, b.nr_entries * 8);
 	finish(xsdt, sizeof(*xsdt) + b.nr_entries * 8);
-	*rsdp = (struct rsdp){ .sig = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' }, .revision = 2, .length = sizeof(*rsdp),
+	*rsdp = (struct acpi_rsdp){ .sig = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' }, .revision = 2, .length = sizeof(*rsdp),
 			       .xsdt = at + xsdt_at };
 	memcpy(rsdp->oem_id, "CARREL", 6);
-	rsdp->checksum = checksum(rsdp, 20);
-	rsdp->ext_checksum = checksum(rsdp, sizeof(*rsdp));
+	rsdp->checksum = (uint8_t)-acpi_sum(rsdp, 20);
+	rsdp->xchecksum = (uint8_t)-acpi_sum(rsdp, sizeof(*rsdp));
 	if (copy_to_gpa(d, at, b.buf, ACPI_BUILD_SIZE))
 		refuse("the service domain's memory has no room for its ACPI tables at %lx", at);
 	kfree(b.xsdt_entry);

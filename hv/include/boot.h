@@ -76,6 +76,20 @@ struct acpi_table {
 	char oem_id[6], oem_table_id[8];
 	uint32_t oem_revision, creator_id, creator_revision;
 } __packed;
+struct acpi_rsdp {
+	char sig[8];
+	uint8_t checksum;
+	char oem_id[6];
+	uint8_t revision;
+	uint32_t rsdt;
+	uint32_t length;
+	uint64_t xsdt;
+	uint8_t xchecksum;
+	uint8_t reserved[3];
+} __packed;
+_Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
+/* Of n bytes, modulo 256: 0 for a table that is whole. */
+uint8_t acpi_sum(const void *p, size_t n);
 void acpi_init(void);
 /* n-th table with that signature, mapped for good, or NULL. */
 const struct acpi_table *acpi_find(const char *sig, unsigned n);

@@ -65,11 +65,11 @@ static paddr_t add(const char *sig, const void *body, uint32_t n)
 
 static void roots(uint8_t revision)
 {
-	struct rsdp *r = (void *)(shim_ram + RSDP);
+	struct acpi_rsdp *r = (void *)(shim_ram + RSDP);
 
 	put("XSDT", XSDT, shim_ram + XSDT - 0x800, 8 * nr);
 	put("RSDT", RSDT, shim_ram + XSDT - 0x400, 4 * nr);
-	*r = (struct rsdp){ .sig = "RSD PTR ", .revision = revision, .rsdt = RSDT, .length = 36, .xsdt = XSDT };
+	*r = (struct acpi_rsdp){ .sig = "RSD PTR ", .revision = revision, .rsdt = RSDT, .length = 36, .xsdt = XSDT };
 	fix_sum(r, 20, 8);
 	fix_sum(r, 36, 32);
 }
