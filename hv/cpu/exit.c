@@ -8,6 +8,7 @@
 #include "mmio.h"
 #include "sched.h"
 #include "vcpu.h"
+#include "vstate.h"
 
 #include <xen/sched.h>
 
@@ -227,7 +228,7 @@ void exit_handle(struct vcpu *v, struct exit *e)
 void vcpu_reset_state(struct vcpu *v)
 {
 	struct vcpu_state s = {
-		.cr0 = CR0_ET | CR0_NW | CR0_CD, .dr6 = 0xffff0ff0, .dr7 = 0x400, .pat = 0x0007040600070406,
+		.cr0 = CR0_ET | CR0_NW | CR0_CD, .dr6 = DR6_FIXED, .dr7 = DR7_FIXED, .pat = 0x0007040600070406,
 		.gdt_limit = 0xffff, .idt_limit = 0xffff,
 	};
 

@@ -14,8 +14,6 @@
 #define XCR0_PKRU   BIT(9)
 
 #define MSR_SPEC_CTRL 0x48
-#define MSR_PRED_CMD  0x49
-#define MSR_ARCH_CAPS 0x10a
 #define MSR_FLUSH_CMD 0x10b
 
 /* FXSAVE image and XSAVE header (SDM 1 10.5.1, 13.4). */

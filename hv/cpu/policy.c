@@ -12,11 +12,8 @@
 #include <xen/arch-x86/cpufeatureset.h>
 #include <xen/arch-x86/cpuid.h>
 
-#define MSR_PRED_CMD     0x49
 #define MSR_UCODE_REV    0x8b
-#define MSR_ARCH_CAPS    0x10a
 #define MSR_DE_CFG       0xc0011029
-#define CR4_PKE          BIT(22)
 
 /* What the toolstack's library takes as the leaves of a guest (libxenguest, cpu-policy.h). */
 #define NR_BASIC  0xe

@@ -25,12 +25,6 @@ _Static_assert(SEG_ES == 0 && SEG_GS == 5, "order of struct vmcb.seg");
 /* #DB and #AC: a guest can make their delivery raise them again, for ever, without an exit (CVE-2015-8104, -5307). */
 #define INTERCEPT_EXC (BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC))
 
-/* Guest's own by VMLOAD and VMSAVE: no exits for them. */
-static const uint32_t native_msrs[] = {
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,		MSR_LSTAR,
-	MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-};
-
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	paddr_t vmcb_pa, host_pa;

@@ -144,16 +144,11 @@ void vmcs_error(enum vmcs_field f)
 /* Four bitmaps of 1 KiB: reads of 0-1fff, of c0000000-c0001fff, and writes of the same (SDM 3C 25.6.9). */
 static int make_msr_bitmap(void)
 {
-	static const uint32_t native[] = {
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,		MSR_LSTAR,
-		MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	};
-
 	if (!(msr_bitmap = core_alloc(0)))
 		return -ENOMEM;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(native); i++) {
-		unsigned bit = (native[i] & 0x1fff) + (native[i] >> 31) * 0x2000;
+	for (unsigned i = 0; i < ARRAY_SIZE(native_msrs); i++) {
+		unsigned bit = (native_msrs[i] & 0x1fff) + (native_msrs[i] >> 31) * 0x2000;
 		bit_clear(msr_bitmap, bit);
 		bit_clear(msr_bitmap, bit + 0x4000);
 	}
@@ -391,11 +386,34 @@ static bool segments_ok(const struct vcpu_state *s)
 	return true;
 }
 
+void vmx_load_registers(const struct vmx_vcpu *h)
+{
+	write_cr2(h->cr2);
+	__asm__ volatile("mov %0, %%db6" ::"r"(h->dr6));
+	wrmsr(MSR_STAR, h->star);
+	wrmsr(MSR_LSTAR, h->lstar);
+	wrmsr(MSR_CSTAR, h->cstar);
+	wrmsr(MSR_SFMASK, h->sfmask);
+	wrmsr(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+}
+
+void vmx_save_registers(struct vmx_vcpu *h)
+{
+	h->cr2 = read_cr2();
+	__asm__ volatile("mov %%db6, %0" : "=r"(h->dr6));
+	h->star = rdmsr(MSR_STAR);
+	h->lstar = rdmsr(MSR_LSTAR);
+	h->cstar = rdmsr(MSR_CSTAR);
+	h->sfmask = rdmsr(MSR_SFMASK);
+	h->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+}
+
 void vmx_get_state(struct vcpu *v, struct vcpu_state *s)
 {
 	struct vmx_vcpu *h = v->hw;
-	bool loaded = vmx_loaded(v);
 
+	if (vmx_loaded(v))
+		vmx_save_registers(h);
 	vmcs_begin(v);
 	*s = (struct vcpu_state){
 		.cr0 = vmx_get_cr0(v), .cr2 = h->cr2, .cr3 = vmread(GUEST_CR3), .cr4 = vmx_get_cr4(v),
@@ -408,19 +426,10 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *s)
 	};
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		s->seg[i] = read_segment(i);
-	if (loaded) {
-		s->cr2 = read_cr2();
-		__asm__ volatile("mov %%db6, %0" : "=r"(s->dr6));
-		s->star = rdmsr(MSR_STAR);
-		s->lstar = rdmsr(MSR_LSTAR);
-		s->cstar = rdmsr(MSR_CSTAR);
-		s->sfmask = rdmsr(MSR_SFMASK);
-		s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-	}
 	vmcs_end(v);
 }
 
-static void set_registers(struct vmx_vcpu *h, const struct vcpu_state *s, bool loaded)
+static void set_registers(struct vmx_vcpu *h, const struct vcpu_state *s)
 {
 	h->cr2 = s->cr2;
 	h->dr6 = dr6_clean(s->dr6);
@@ -429,15 +438,6 @@ static void set_registers(struct vmx_vcpu *h, const struct vcpu_state *s, bool l
 	h->cstar = s->cstar;
 	h->sfmask = s->sfmask;
 	h->kernel_gs_base = s->kernel_gs_base;
-	if (!loaded)
-		return;
-	write_cr2(h->cr2);
-	__asm__ volatile("mov %0, %%db6" ::"r"(h->dr6));
-	wrmsr(MSR_STAR, h->star);
-	wrmsr(MSR_LSTAR, h->lstar);
-	wrmsr(MSR_CSTAR, h->cstar);
-	wrmsr(MSR_SFMASK, h->sfmask);
-	wrmsr(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
 }
 
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *s)
@@ -447,7 +447,9 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *s)
 	if (vcpu_state_check(s) || !segments_ok(s))
 		return -EINVAL;
 	vmcs_begin(v);
-	set_registers(h, s, vmx_loaded(v));
+	set_registers(h, s);
+	if (vmx_loaded(v))
+		vmx_load_registers(h);
 	vmwrite(GUEST_CR3, s->cr3);
 	vmwrite(GUEST_CR4, s->cr4 | CR4_VMXE | (read_cr4() & CR4_MCE));
 	vmwrite(CR4_SHADOW, s->cr4);

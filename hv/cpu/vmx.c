@@ -132,27 +132,13 @@ static void vmx_vcpu_load(struct vcpu *v)
 			invvpid(h->vpid);
 	}
 	vcpu_regs_load(v);
-	write_cr2(h->cr2);
-	__asm__ volatile("mov %0, %%db6" ::"r"(h->dr6));
-	wrmsr(MSR_STAR, h->star);
-	wrmsr(MSR_LSTAR, h->lstar);
-	wrmsr(MSR_CSTAR, h->cstar);
-	wrmsr(MSR_SFMASK, h->sfmask);
-	wrmsr(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	vmx_load_registers(h);
 }
 
 static void vmx_vcpu_save(struct vcpu *v)
 {
-	struct vmx_vcpu *h = hw(v);
-
 	vcpu_regs_save(v);
-	h->cr2 = read_cr2();
-	__asm__ volatile("mov %%db6, %0" : "=r"(h->dr6));
-	h->star = rdmsr(MSR_STAR);
-	h->lstar = rdmsr(MSR_LSTAR);
-	h->cstar = rdmsr(MSR_CSTAR);
-	h->sfmask = rdmsr(MSR_SFMASK);
-	h->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	vmx_save_registers(hw(v));
 	this_cpu()->hw_vcpu = NULL;
 	vmcs_end(v); /* not loaded any more: VMCLEAR */
 }

@@ -4,6 +4,11 @@
 #include "asm.h"
 #include "errno.h"
 
+const uint32_t native_msrs[10] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,		MSR_LSTAR,
+	MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+};
+
 uint64_t guest_cr4_mask(void)
 {
 	static uint64_t mask;
@@ -20,7 +25,7 @@ uint64_t guest_cr4_mask(void)
 	m |= f7.b & BIT(7) ? CR4_SMEP : 0;
 	m |= f7.b & BIT(20) ? CR4_SMAP : 0;
 	m |= f7.c & BIT(2) ? CR4_UMIP : 0;
-	m |= f7.c & BIT(3) ? BIT(22) : 0; /* PKE */
+	m |= f7.c & BIT(3) ? CR4_PKE : 0;
 	return mask = m;
 }
 

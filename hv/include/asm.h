@@ -85,6 +85,11 @@ static inline void interrupt_window(void)
 {
 	__asm__ volatile("sti; nop; cli" ::: "memory");
 }
+/* With four levels of page tables. */
+static inline bool canonical(uint64_t va)
+{
+	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
 static inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");
@@ -115,6 +120,7 @@ static inline void cpu_relax(void)
 #define CR4_OSXSAVE BIT(18)
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
+#define CR4_PKE BIT(22)
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
@@ -123,7 +129,9 @@ static inline void cpu_relax(void)
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
 #define MSR_FEATURE_CONTROL 0x3a
+#define MSR_PRED_CMD 0x49
 #define MSR_MTRRCAP 0xfe
+#define MSR_ARCH_CAPS 0x10a
 #define MSR_SYSENTER_CS 0x174
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176

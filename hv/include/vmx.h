@@ -188,6 +188,9 @@ void vmcs_host_cpu(struct cpu *c); /* host state that differs between CPUs, into
 void vmcs_begin(struct vcpu *v);
 void vmcs_end(struct vcpu *v);
 void vmcs_error(enum vmcs_field f) __noreturn;
+/* What neither the VMCS nor cpu/fpu.c switches: from and to *h, while its vCPU is loaded. */
+void vmx_load_registers(const struct vmx_vcpu *h);
+void vmx_save_registers(struct vmx_vcpu *h);
 void vmx_get_state(struct vcpu *v, struct vcpu_state *s);
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *s);
 /* Writes CR0 with EFER.LMA and the entry controls in step; loads the PDPTEs when PAE paging comes on. */

@@ -10,6 +10,8 @@
 #define DR6_FIXED 0xffff0ff0ull
 #define DR7_FIXED 0x400ull
 
+/* MSRs that are switched with the guest (by the VMCB, the VMCS or vmx_load_registers): it reads and writes them without exits. */
+extern const uint32_t native_msrs[10];
 /* CR4 bits a guest may have on this machine. */
 uint64_t guest_cr4_mask(void);
 /* What a guest may do to its control registers together; -EINVAL. efer includes LMA as it is to be. */
@@ -20,10 +22,6 @@ int vcpu_state_check(const struct vcpu_state *s);
 int efer_write(uint64_t old, uint64_t cr0, uint64_t *val);
 bool pat_valid(uint64_t pat);
 
-static inline bool canonical(uint64_t va)
-{
-	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
 static inline uint64_t dr6_clean(uint64_t v)
 {
 	return (v & 0xe00f) | DR6_FIXED;

@@ -18,8 +18,6 @@
 #define IOMAP_END (IOMAP_BASE + 512 * GiB)
 #define MAPPABLE  BIT(46) /* direct map and I/O map do not meet below that */
 
-extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __image_end[];
-
 static uint64_t *pml4;
 static uintptr_t io_next = IOMAP_BASE;
 

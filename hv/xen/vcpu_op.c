@@ -139,7 +139,7 @@ static int state_from_32(const struct vcpu_hvm_x86_32 *r, struct vcpu_state *s, 
 
 static int state_from_64(const struct vcpu_hvm_x86_64 *r, struct vcpu_state *s, struct regs *regs)
 {
-	if ((uint64_t)((int64_t)(r->rip << 16) >> 16) != r->rip || !(r->cr0 & CR0_PG) || !(r->cr4 & CR4_PAE) ||
+	if (!canonical(r->rip) || !(r->cr0 & CR0_PG) || !(r->cr4 & CR4_PAE) ||
 	    !(r->efer & EFER_LME))
 		return -EINVAL;
 	*regs = (struct regs){ .gpr = { r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi },
