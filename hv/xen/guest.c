@@ -73,7 +73,7 @@ int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint
 	table = cpu_ops->get_cr3(v) & (lma ? PTE_ADDR : wide ? 0xffffffe0ul : 0xfffff000ul);
 	if (!lma)
 		va = (uint32_t)va;
-	else if (unlikely((uint64_t)((int64_t)(va << 16) >> 16) != va || (cr4 & CR4_LA57)))
+	else if (unlikely(!canonical(va) || (cr4 & CR4_LA57)))
 		return walk_fault(pfec, 0); /* the policy shows no LA57 */
 	if (exec && (efer & EFER_NX) && wide)
 		access |= PFEC_I;
@@ -103,85 +103,36 @@ int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint
 	return 0;
 }
 
-static void *translate(struct vcpu *v, gva_t va, bool write)
-{
-	gpa_t gpa;
-
-	return guest_walk(v, va, write, false, &gpa, NULL) ? NULL : p2m_ptr(v->domain, gpa, write);
-}
-
 /* Bytes from va to the end of its page, at most n. */
 static size_t in_page(uint64_t va, size_t n)
 {
 	return MIN(n, PAGE_SIZE - (va & ~PAGE_MASK));
 }
 
-int copy_from_guest(void *dst, gva_t src, size_t n)
+/* Where guest address "at" is for the core, up to the end of its page; NULL when there is no such memory, or not for that. */
+typedef void *place_fn(void *ctx, uint64_t at, bool write);
+
+static void *by_va(void *v, uint64_t va, bool write)
 {
-	struct vcpu *v = this_cpu()->current;
+	gpa_t gpa;
 
-	for (uint8_t *to = dst; n;) {
-		size_t part = in_page(src, n);
-		const void *p = translate(v, src, false);
-
-		if (unlikely(!p))
-			return -EFAULT;
-		if (likely(part == 4)) {
-			__builtin_memcpy(to, p, 4); /* a port number: event-channel send */
-			barrier();
-		} else {
-			memcpy(to, p, part);
-		}
-		to += part;
-		src += part;
-		n -= part;
-	}
-	return 0;
+	return guest_walk(v, va, write, false, &gpa, NULL) ? NULL : p2m_ptr(((struct vcpu *)v)->domain, gpa, write);
 }
 
-int copy_to_guest(gva_t dst, const void *src, size_t n)
+static void *by_gpa(void *d, uint64_t gpa, bool write)
 {
-	struct vcpu *v = this_cpu()->current;
-
-	for (const uint8_t *from = src; n;) {
-		size_t part = in_page(dst, n);
-		void *p = translate(v, dst, true);
-
-		if (unlikely(!p))
-			return -EFAULT;
-		memcpy(p, from, part);
-		from += part;
-		dst += part;
-		n -= part;
-	}
-	return 0;
+	return p2m_ptr(d, gpa, write);
 }
 
-int clear_guest(gva_t dst, size_t n)
+static void *by_window(void *ctx, uint64_t va, bool write)
 {
 	struct vcpu *v = this_cpu()->current;
-
-	while (n) {
-		size_t part = in_page(dst, n);
-		void *p = translate(v, dst, true);
-
-		if (unlikely(!p))
-			return -EFAULT;
-		memset(p, 0, part);
-		dst += part;
-		n -= part;
-	}
-	return 0;
-}
-
-/* Host address of va through w, NULL when it is not writable guest memory. */
-static uint8_t *window_ptr(struct guest_window *w, gva_t va)
-{
-	struct vcpu *v = this_cpu()->current;
+	struct guest_window *w = ctx;
 	uint32_t gen = v->domain->p2m.gen;
 
+	(void)write;
 	if (w->page != (va & PAGE_MASK) || w->gen != gen) {
-		uint8_t *p = translate(v, va & PAGE_MASK, true);
+		uint8_t *p = by_va(v, va & PAGE_MASK, true);
 
 		if (unlikely(!p))
 			return NULL;
@@ -190,36 +141,61 @@ static uint8_t *window_ptr(struct guest_window *w, gva_t va)
 	return w->ptr + (va & ~PAGE_MASK);
 }
 
-int guest_read(struct guest_window *w, void *dst, gva_t src, size_t n)
+enum copy_op { READ, WRITE, CLEAR };
+/* Page by page. Inlined, so that each caller has a loop of its own with nothing to choose in it. */
+static inline __attribute__((always_inline)) int copy(enum copy_op op, place_fn *place, void *ctx, uint64_t at, uint8_t *buf, size_t n)
 {
-	for (uint8_t *to = dst; n;) {
-		size_t part = in_page(src, n);
-		const uint8_t *p = window_ptr(w, src);
+	for (size_t part; n; at += part, n -= part) {
+		void *p = place(ctx, at, op != READ);
 
 		if (unlikely(!p))
 			return -EFAULT;
-		memcpy(to, p, part);
-		to += part;
-		src += part;
-		n -= part;
+		part = in_page(at, n);
+		if (op == CLEAR) {
+			memset(p, 0, part);
+			continue;
+		}
+		if (op == WRITE) {
+			memcpy(p, buf, part);
+		} else if (likely(part == 4)) {
+			__builtin_memcpy(buf, p, 4); /* a port number: event-channel send */
+			barrier();
+		} else {
+			memcpy(buf, p, part);
+		}
+		buf += part;
 	}
 	return 0;
 }
 
+int copy_from_guest(void *dst, gva_t src, size_t n)
+{
+	return copy(READ, by_va, this_cpu()->current, src, dst, n);
+}
+
+int copy_to_guest(gva_t dst, const void *src, size_t n)
+{
+	return copy(WRITE, by_va, this_cpu()->current, dst, (uint8_t *)src, n);
+}
+
+int clear_guest(gva_t dst, size_t n)
+{
+	return copy(CLEAR, by_va, this_cpu()->current, dst, NULL, n);
+}
+
+int guest_read(struct guest_window *w, void *dst, gva_t src, size_t n)
+{
+	return copy(READ, by_window, w, src, dst, n);
+}
+
 int guest_write(struct guest_window *w, gva_t dst, const void *src, size_t n)
 {
-	for (const uint8_t *from = src; n;) {
-		size_t part = in_page(dst, n);
-		uint8_t *p = window_ptr(w, dst);
+	return copy(WRITE, by_window, w, dst, (uint8_t *)src, n);
+}
 
-		if (unlikely(!p))
-			return -EFAULT;
-		memcpy(p, from, part);
-		from += part;
-		dst += part;
-		n -= part;
-	}
-	return 0;
+int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n)
+{
+	return copy(WRITE, by_gpa, d, dst, (uint8_t *)src, n);
 }
 
 unsigned fetch_insn(struct vcpu *v, uint8_t *buf, unsigned n)
@@ -251,20 +227,4 @@ mfn_t guest_frame_get(struct domain *d, gfn_t gfn)
 	mfn_t mfn = p2m_get(d, gfn, &t, NULL);
 
 	return mfn != INVALID_MFN && t == P2M_RAM && frame_get(mfn, d->id) ? mfn : INVALID_MFN;
-}
-
-int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n)
-{
-	for (const uint8_t *from = src; n;) {
-		size_t part = in_page(dst, n);
-		void *p = p2m_ptr(d, dst, true);
-
-		if (!p)
-			return -EFAULT;
-		memcpy(p, from, part);
-		from += part;
-		dst += part;
-		n -= part;
-	}
-	return 0;
 }
