@@ -215,9 +215,7 @@ void vcpu_regs_save(struct vcpu *v)
 
 int tsc_aux_write(struct vcpu *v, uint64_t val)
 {
-	if (!cpu_has_tsc_aux)
-		return -ENOENT;
-	if (val >> 32)
+	if (!cpu_has_tsc_aux || val >> 32)
 		return -EINVAL;
 	v->tsc_aux = val;
 	wrmsr(MSR_TSC_AUX, val);

@@ -384,6 +384,9 @@ int policy_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 	case MSR_TSC:
 		*val = rdtsc() + (uint64_t)v->domain->tsc_offset;
 		return 0;
+	case MSR_TSC_AUX:
+		*val = v->tsc_aux;
+		return cpu_has_tsc_aux ? 0 : -EINVAL;
 	case MSR_UCODE_REV:
 		*val = ucode_rev;
 		return 0;
@@ -409,6 +412,8 @@ int policy_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
 	case MSR_TSC: /* domains share the machine's clock */
 	case MSR_UCODE_REV:
 		return 0;
+	case MSR_TSC_AUX:
+		return tsc_aux_write(v, val);
 	case MSR_PRED_CMD: /* APM 2 3.2.9: a barrier, no state */
 		if (!has(v->domain->policy, XEN_X86_FEATURE_IBPB) || val & ~1ull)
 			return -EINVAL;

@@ -521,9 +521,6 @@ static int svm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 	case MSR_DEBUGCTL:
 		*val = 0;
 		return 0;
-	case MSR_TSC_AUX:
-		*val = v->tsc_aux;
-		return cpu_has_tsc_aux ? 0 : -ENOENT;
 	default:
 		return -ENOENT;
 	}
@@ -548,8 +545,6 @@ static int svm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
 		return 0;
 	case MSR_DEBUGCTL: /* without LBR virtualization nothing of it is the guest's */
 		return val & ~3ull ? -EINVAL : 0;
-	case MSR_TSC_AUX:
-		return tsc_aux_write(v, val);
 	default:
 		return -ENOENT;
 	}

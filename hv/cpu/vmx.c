@@ -530,9 +530,6 @@ static int vmx_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 	case MSR_DEBUGCTL:
 		*val = vmread(GUEST_DEBUGCTL);
 		return 0;
-	case MSR_TSC_AUX:
-		*val = v->tsc_aux;
-		return cpu_has_tsc_aux ? 0 : -ENOENT;
 	default:
 		return -ENOENT;
 	}
@@ -556,8 +553,6 @@ static int vmx_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
 			return -EINVAL;
 		vmwrite(GUEST_DEBUGCTL, val);
 		return 0;
-	case MSR_TSC_AUX:
-		return tsc_aux_write(v, val);
 	default:
 		return -ENOENT;
 	}

@@ -86,8 +86,7 @@ struct cpu_ops {
 	unsigned (*get_cpl)(struct vcpu *v);
 	int (*code_bits)(struct vcpu *v);    /* 16, 32, 64: from CS and EFER */
 	uint64_t (*seg_base)(struct vcpu *v, unsigned seg);
-	/* MSRs the back end holds for the guest (EFER, STAR.., FS/GS base, SYSENTER, PAT, DEBUGCTL): 0, or -ENOENT not mine,
-	 * -EINVAL guest gets #GP. */
+	/* MSRs the back end holds for the guest and that exit (EFER, PAT, DEBUGCTL): 0, or -ENOENT not mine, -EINVAL #GP. */
 	int (*rdmsr)(struct vcpu *v, uint32_t msr, uint64_t *val);
 	int (*wrmsr)(struct vcpu *v, uint32_t msr, uint64_t val);
 	void (*clear_shadow)(struct vcpu *v); /* after skipping an instruction: no interrupt shadow */

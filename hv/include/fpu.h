@@ -32,7 +32,7 @@ void fpu_set_image(struct vcpu *v, const void *image);
 /* The whole switch: FPU, DR0-3, TSC_AUX, and on a change of domain IBPB and the L1D flush. Back ends only. */
 void vcpu_regs_load(struct vcpu *v);
 void vcpu_regs_save(struct vcpu *v);
-/* WRMSR of TSC_AUX by v, loaded here. -ENOENT without one, -EINVAL #GP. */
+/* WRMSR of TSC_AUX by v, loaded here. -EINVAL: #GP. */
 int tsc_aux_write(struct vcpu *v, uint64_t val);
 
 static inline void cpu_clear_buffers(void)
