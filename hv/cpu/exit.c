@@ -157,7 +157,7 @@ static void handle_triple_fault(struct vcpu *v)
 {
 	uint64_t reason = v->domain->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON];
 
-	printk_guest("d%uv%u: triple fault at rip %lx", v->domain->id, v->id, v->regs.rip);
+	printk(LOG_WARN "d%uv%u: triple fault at rip %lx", v->domain->id, v->id, v->regs.rip);
 	domain_shutdown(v->domain, reason <= SHUTDOWN_MAX ? (int)reason : SHUTDOWN_crash);
 }
 

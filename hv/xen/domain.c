@@ -288,9 +288,11 @@ void domain_crash(struct vcpu *v, const char *fmt, ...)
 	char why[160];
 	va_list ap;
 
+	if (v->domain->shut_down)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	printk_guest("d%uv%u stopped at rip %lx: %s", v->domain->id, v->id, v->regs.rip, why);
+	printk(LOG_WARN "d%uv%u stopped at rip %lx: %s", v->domain->id, v->id, v->regs.rip, why);
 	domain_shutdown(v->domain, SHUTDOWN_crash);
 }
