@@ -144,13 +144,12 @@ static unsigned cpl0(struct vcpu *v) { (void)v; return 0; }
 static int bits64(struct vcpu *v) { (void)v; return 64; }
 static int vcpu_init(struct vcpu *v) { (void)v; return 0; }
 static void nothing(struct vcpu *v) { (void)v; }
-static void set_tsc_offset(struct vcpu *v, int64_t off) { (void)v, (void)off; }
 static void get_state(struct vcpu *v, struct vcpu_state *s) { (void)v; memset(s, 0, sizeof(*s)); }
 static int set_state(struct vcpu *v, const struct vcpu_state *s) { (void)v; return s->efer & 1 ? -EINVAL : 0; }
 extern struct p2m_format npt_format;
 static const struct cpu_ops ops = {
 	.p2m = &npt_format, .get_cr0 = zero, .get_cr3 = zero, .get_cr4 = zero, .get_efer = zero, .get_cpl = cpl0, .code_bits = bits64,
-	.vcpu_init = vcpu_init, .vcpu_free = nothing, .set_tsc_offset = set_tsc_offset, .get_state = get_state, .set_state = set_state,
+	.vcpu_init = vcpu_init, .vcpu_free = nothing, .get_state = get_state, .set_state = set_state,
 };
 const struct cpu_ops *cpu_ops = &ops, vmx_ops;
 
@@ -163,7 +162,7 @@ static uint32_t expected[PAGES]; /* references */
 
 static void count_domain(struct domain *d)
 {
-	uint64_t ram = 0, shared = 0;
+	uint64_t ram = 0;
 
 	check(!d->p2m.need_flush || d->p2m.root);
 	for (gfn_t gfn = 0; gfn <= p2m_max_gfn(d);) {
@@ -199,11 +198,9 @@ static void count_domain(struct domain *d)
 		if (v && v->fifo_control)
 			expected[v->fifo_control_mfn]++;
 	}
-	for (mfn_t m = 0; m < PAGES; m++) {
+	for (mfn_t m = 0; m < PAGES; m++)
 		ram += frame_table[m].type == FRAME_RAM && frame_table[m].owner == d->id;
-		shared += frame_table[m].type == FRAME_SHARED && frame_table[m].owner == d->id;
-	}
-	check(ram == d->tot_pages && shared == d->shared_pages);
+	check(ram == d->tot_pages);
 }
 
 /* Each live handle is one pin of its kind and one reference; the guest's flags, which it may have overwritten, are its own. */
@@ -288,7 +285,9 @@ static void make_domain(domid_t id)
 	}
 	/* Something to begin with: each grants its pages 32.. to the next. */
 	for (unsigned i = 0; i < 8; i++)
-		grant_seed(d, i, (domid_t)((id + 1) % DOMS), 32 + i);
+		((struct grant_entry_v1 *)d->grant.shared[0])[i] = (struct grant_entry_v1){
+			.flags = GTF_permit_access, .domid = (domid_t)((id + 1) % DOMS), .frame = 32 + i
+		};
 }
 
 /* All of it, its own record too. The others are gone. */
