@@ -189,7 +189,10 @@ def core_cmdline(opts):
     if opts.core == "xen":
         line = (f"dom0=pvh dom0_mem={opts.dom0_mem},max:{opts.dom0_mem} dom0_max_vcpus=1 com1=115200,8n1 "
                 "console=com1 noreboot")
-        if opts.cpu == "intel":
+        if opts.cpu == "intel" and opts.guest:
+            # Bochs has no IOMMU, and refuses the posted-interrupt descriptor of Xen's VMCS.
+            line += " dom0-iommu=none apicv=0 no-real-mode"
+        elif opts.cpu == "intel":
             # PVH dom0 needs an IOMMU in Xen and Bochs has none, so the reference runs a PV one there.
             line = line.replace("dom0=pvh ", "no-real-mode ")
     else:
