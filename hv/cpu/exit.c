@@ -238,6 +238,7 @@ void vcpu_reset_state(struct vcpu *v)
 	s.seg[SEG_CS] = (struct segment){ .sel = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attr = 0x9b };
 	s.seg[SEG_LDTR].attr = 0x82;
 	s.seg[SEG_TR].attr = 0x8b;
+	v->resets++;
 	v->regs = (struct regs){ .rip = 0xfff0, .rflags = 2 };
 	v->exc_pending = 0;
 	v->nmi_pending = false;

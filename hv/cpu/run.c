@@ -75,6 +75,7 @@ static void offer_interrupt(struct vcpu *v)
 /* Enters v until an exit needs the core lock. Called and returns with the lock held. */
 static void run_guest(struct cpu *c, struct vcpu *v)
 {
+	const uint32_t resets = v->resets;
 	struct exit e;
 	bool done;
 
@@ -98,7 +99,7 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	sched_service_requests();
 	core_lock();
 	sched_resume();
-	if (unlikely(v->stopped & VCPU_DOWN)) /* INIT from another vCPU meanwhile: the state is not the exit's any more */
+	if (unlikely(v->resets != resets)) /* INIT from another vCPU meanwhile: the state is not the exit's any more */
 		return;
 	if (e.irq_taken && !v->irq_offered_direct)
 		vlapic_accept(v, (uint8_t)v->irq_offered);

@@ -57,6 +57,7 @@ struct vcpu {
 	uint32_t p2m_gen;         /* last p2m.gen this vCPU's TLB was flushed for */
 	uint64_t tsc_aux;
 	uint64_t dr[4];
+	uint32_t resets;          /* how often its state was replaced from outside: an exit from before is none of its own */
 	bool nmi_pending;
 	uint8_t exc_pending;      /* bit 7 valid, cpu/exit.c: exception to inject on next entry */
 	bool exc_has_code;

@@ -212,6 +212,7 @@ static int load_cpu(struct vcpu *v, const HVM_SAVE_TYPE(CPU) *c)
 #define X(field, reg) v->regs.gpr[reg] = c->field;
 	GPRS(X)
 #undef X
+	v->resets++;
 	v->regs.rip = c->rip;
 	v->regs.rflags = c->rflags | 2;
 	v->exc_pending = 0;

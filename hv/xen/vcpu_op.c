@@ -177,8 +177,10 @@ static int64_t initialise_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	if ((s.efer & EFER_LME) && (s.cr0 & CR0_PG))
 		s.efer |= EFER_LMA;
 	rc = cpu_ops->set_state(t, &s);
-	if (!rc)
+	if (!rc) {
+		t->resets++;
 		t->regs = regs;
+	}
 	return rc;
 }
 
