@@ -19,6 +19,7 @@ static const struct {
 	{ "busy", false, guest_busy },
 	{ "hostile", false, guest_hostile },
 	{ "search", false, guest_search },
+	{ "leaky", false, guest_leaky },
 };
 
 unsigned timer_port;
@@ -31,6 +32,8 @@ void main_start(uint64_t start_info)
 
 	privileged = s->flags & SIF_PRIVILEGED;
 	memcpy(cmdline, (const void *)s->cmdline_paddr, sizeof(cmdline) - 1);
+	for (char *c = cmdline; *c; c++)
+		*c = *c == ',' ? ' ' : *c; /* for tests/guests/suites, where it is one word */
 	while (cmdline[n] && cmdline[n] != ' ')
 		n++;
 	box.state = BOX_RUNNING;

@@ -16,6 +16,7 @@ void guest_keeper(void);
 void guest_busy(void);
 void guest_hostile(void);
 void guest_search(void);
+void guest_leaky(void);
 
 extern unsigned timer_port; /* VIRQ_TIMER of vCPU 0 */
 
