@@ -37,7 +37,8 @@ gone() { ! xl list "$1"; }
 free_pages() { xl info | awk '/^free_memory/ {print $3}'; }
 
 for n in 1 2 3; do
-	xl create $dir/guest.cfg "name=\"g$n\"" vcpus=$((n == 1 ? 2 : 1)) memory=96 >/dev/null || fail "xl create g$n"
+	xl create $dir/guest.cfg "name=\"g$n\"" vcpus=$((n == 1 ? 2 : 1)) memory=96 \
+		'extra="console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=hotplug"' >/dev/null || fail "xl create g$n"
 done
 for n in 1 2 3; do until_ok 300 "g$n is up" ready g$n; done
 
@@ -53,7 +54,7 @@ until_ok 60 "g1 got it again" is memory g1 96
 
 xl vcpu-set g1 1 || fail "xl vcpu-set"
 until_ok 60 "g1 is on one vCPU" is online g1 1
-xl vcpu-set g1 2 || fail "xl vcpu-set"
+xl vcpu-set --ignore-host g1 2 || fail "xl vcpu-set"
 until_ok 60 "g1 is on two vCPUs" is online g1 2
 
 xl reboot g3 || fail "xl reboot"
