@@ -420,8 +420,20 @@ debug: action=ignore
     return ["bochs", "-q", "-f", f"{run}/bochsrc", "-rc", f"{run}/go"]
 
 
+def wait_for_turn():
+    """One rig at a time: time limits are of the clock, and two emulators share the processors of one machine."""
+    lock = open(f"{CACHE}/rig.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        say("another rig runs on this machine; waiting for it to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def main():
     opts = options(sys.argv[1:])
+    turn = wait_for_turn()
     interactive = not opts.script and sys.stdin.isatty() and opts.cpu == "amd"
     limit = opts.timeout if opts.timeout is not None else (0 if interactive else 600)
     run = tempfile.mkdtemp(prefix="rig-", dir="/out" if opts.keep else "/tmp")
@@ -455,6 +467,7 @@ def main():
         say(f"script's status {console.status}, {total:.0f} s")
     if opts.keep:
         say(f"kept in the build directory: {os.path.basename(run)}")
+    del turn
     sys.exit(console.status)
 
 
