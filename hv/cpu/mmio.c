@@ -364,13 +364,16 @@ void mmio_fault(struct vcpu *v, struct exit *e)
 	struct domain *d = v->domain;
 	gpa_t gpa = e->pf.gpa;
 	enum p2m_type t;
+	unsigned order;
 
 	if (!e->pf.exec && emulated(v, gpa)) {
 		emulate(v, e);
 		return;
 	}
-	p2m_get(d, gpa >> PAGE_SHIFT, &t, NULL);
+	p2m_get(d, gpa >> PAGE_SHIFT, &t, &order);
 	if (t != P2M_NONE && type_allows(t, e)) {
+		if (e->pf.exec && order && cpu_ops->p2m->large_nx && p2m_split(d, gpa >> PAGE_SHIFT))
+			domain_crash(v, "no memory to split the large page at guest address %lx", gpa);
 		v->p2m_gen = d->p2m.gen - 1; /* the TLB was behind the tables: flush and try again */
 		return;
 	}

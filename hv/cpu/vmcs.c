@@ -68,6 +68,17 @@ static uint32_t settle(enum group g, uint32_t optional, uint32_t unwanted, const
 	return v;
 }
 
+/* A guest that changes the size of a page whose code it runs can stop the machine (CVE-2018-12207), unless the CPU says that it
+ * is not one of those, or there is a hypervisor below that has to see to it. */
+static bool has_multihit(void)
+{
+	uint64_t caps = 0;
+
+	if (cpuid(0, 0).a >= 7 && (cpuid(7, 0).d & BIT(29)))
+		caps = rdmsr(MSR_ARCH_CAPS);
+	return !(caps & BIT(6)) && !(cpuid(1, 0).c & BIT(31)); /* IF_PSCHANGE_MC_NO */
+}
+
 const char *vmcs_probe(void)
 {
 	static char text[96];
@@ -89,6 +100,7 @@ const char *vmcs_probe(void)
 		    (BIT(6) | BIT(14) | BIT(16) | BIT(20) | BIT(25)))
 			missing = "a usable form of EPT";
 		ept_format.has_1g = vmx.ept_vpid & BIT(17);
+		ept_format.large_nx = has_multihit();
 		if (!(vmx.ept_vpid & BIT(32)) || !(vmx.ept_vpid & BIT(41)))
 			vmx.proc2 &= (uint32_t)~PROC2_VPID; /* INVVPID of one context */
 	}

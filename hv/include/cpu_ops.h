@@ -60,6 +60,7 @@ struct p2m_format {
 	uint64_t (*leaf)(mfn_t mfn, unsigned level, enum p2m_type t); /* level 0=4K 1=2M 2=1G; type kept in ignored bits */
 	uint64_t (*table)(mfn_t mfn);
 	bool has_1g;
+	bool large_nx; /* large leaves are not executable: mmio_fault has them split where code runs */
 };
 
 struct cpu_ops {

@@ -54,6 +54,8 @@ void p2m_free(struct domain *d);
 int p2m_set(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type t);
 /* Clears 2^order gfns. */
 int p2m_clear(struct domain *d, gfn_t gfn, unsigned order);
+/* Makes 4K entries of the one that maps gfn. -ENOMEM. */
+int p2m_split(struct domain *d, gfn_t gfn);
 /* INVALID_MFN and P2M_NONE when not mapped. t and order may be NULL; *order is the size of the entry found. */
 mfn_t p2m_get(struct domain *d, gfn_t gfn, enum p2m_type *t, unsigned *order);
 /* Makes removals visible: afterwards no CPU and no device of d can use an entry that was removed before the call.

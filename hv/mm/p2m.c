@@ -278,6 +278,15 @@ int p2m_clear(struct domain *d, gfn_t gfn, unsigned order)
 	return 0;
 }
 
+int p2m_split(struct domain *d, gfn_t gfn)
+{
+	uint64_t *e;
+	int err = slot(&d->p2m, gfn, 0, true, &e);
+
+	p2m_flush(d);
+	return err;
+}
+
 void p2m_flush(struct domain *d)
 {
 	uint32_t seq[MAX_CPUS];

@@ -63,6 +63,8 @@ static uint64_t ept_leaf(mfn_t mfn, unsigned level, enum p2m_type t)
 
 	if (!a)
 		return 0;
+	if (level && ept_format.large_nx)
+		a &= R | W;
 	return (mfn << PAGE_SHIFT & P2M_ADDR) | (uint64_t)t << P2M_TYPE_SHIFT | a |
 	       EPT_MEMTYPE(t == P2M_MMIO ? EPT_UC : EPT_WB) | (level ? P2M_LARGE : 0);
 }

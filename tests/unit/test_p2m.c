@@ -264,6 +264,30 @@ static void relinquishes(void **state)
 		assert_int_equal(p2m_get(&d, g, NULL, NULL), INVALID_MFN);
 }
 
+/* Where large pages may not be executed, small ones with the same meaning take their place. */
+static void split(void **state)
+{
+	(void)state;
+	ept_format.large_nx = true;
+	assert_true(ept_format.leaf(512, 0, P2M_RAM) & 4);
+	assert_false(ept_format.leaf(512, 1, P2M_RAM) & 4);
+	assert_int_equal(ept_format.leaf(512, 1, P2M_RAM) & 3, 3);
+	assert_int_equal(p2m_set(&d, 512, 512, 9, P2M_RAM), 0);
+	tables_used = TABLES;
+	assert_int_equal(p2m_split(&d, 700), -ENOMEM);
+	tables_used = d.p2m.table_pages;
+	assert_int_equal(p2m_split(&d, 700), 0);
+	assert_false(d.p2m.need_flush);
+	for (gfn_t gfn = 512; gfn < 1024; gfn++) {
+		enum p2m_type t;
+		unsigned order;
+
+		assert_int_equal(p2m_get(&d, gfn, &t, &order), gfn);
+		assert_true(t == P2M_RAM && order == 0);
+	}
+	ept_format.large_nx = false;
+}
+
 /* A guest that puts one page at ever new places and takes it away again gets no further than its pool. */
 static void bounded(void **state)
 {
@@ -286,7 +310,7 @@ int main(void)
 #define BOTH(f)                                                                                                        \
 	cmocka_unit_test_prestate_setup_teardown(f, setup, teardown, &npt_format),                                     \
 		cmocka_unit_test_prestate_setup_teardown(f, setup, teardown, &ept_format)
-	const struct CMUnitTest tests[] = { BOTH(random_changes), BOTH(refuses), BOTH(relinquishes), BOTH(bounded) };
+	const struct CMUnitTest tests[] = { BOTH(random_changes), BOTH(refuses), BOTH(relinquishes), BOTH(split), BOTH(bounded) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
