@@ -4,6 +4,7 @@
 #include "boot.h"
 #include "cpu.h"
 #include "cpu_ops.h"
+#include "fpu.h"
 #include "frame.h"
 #include "irq.h"
 #include "lock.h"
@@ -109,6 +110,22 @@ static void start_cpu(paddr_t page, uint32_t apic_id)
 		printk(LOG_WARN "the CPU with APIC id %u does not start; going on without it", apic_id);
 }
 
+/* Flushing between domains does not help when two run on one core at the same time. */
+static void check_threads(void)
+{
+	unsigned shift = cpuid(0, 0).a >= 0xb ? cpuid(0xb, 0).a & 31 : 0;
+
+	for (unsigned i = 1; i < nr_cpus && (cpu_need_verw || cpu_need_l1d_flush); i++) {
+		for (unsigned k = 0; k < i; k++) {
+			if (cpus[i]->apic_id >> shift != cpus[k]->apic_id >> shift)
+				continue;
+			printk(LOG_WARN "on this CPU the threads of one core leak data to each other: switch hyper-threading off "
+			       "in the firmware setup, or VMs can read from each other");
+			return;
+		}
+	}
+}
+
 unsigned smp_boot(void)
 {
 	unsigned most = opt.maxcpus ? MIN(opt.maxcpus, MAX_CPUS) : MAX_CPUS;
@@ -124,6 +141,7 @@ unsigned smp_boot(void)
 	for (unsigned i = 0; i < acpi.nr_cpus && nr_cpus < most; i++)
 		if (acpi.apic_ids[i] != self)
 			start_cpu(page, acpi.apic_ids[i]);
+	check_threads();
 	return nr_cpus;
 }
 

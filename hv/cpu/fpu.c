@@ -28,7 +28,8 @@ _Static_assert(offsetof(struct fpu_area, mxcsr) == 24 && offsetof(struct fpu_are
 
 uint64_t fpu_xcr0_mask;
 bool cpu_has_tsc_aux, cpu_need_verw;
-static bool has_ibpb, has_eibrs, has_auto_ibrs, need_l1d_flush;
+bool cpu_need_l1d_flush;
+static bool has_ibpb, has_eibrs, has_auto_ibrs;
 static uint32_t mxcsr_mask = 0xffbf;
 static const struct domain *last_domain[MAX_CPUS]; /* compared only; whose code trained this CPU's predictors */
 static domid_t last_domid[MAX_CPUS];
@@ -50,9 +51,10 @@ static void probe_speculation(void)
 	has_ibpb = (f7.d & BIT(26)) || (ext.b & BIT(12));
 	has_eibrs = intel && (f7.d & BIT(26)) && (caps & BIT(1)); /* IBRS_ALL */
 	/* L1TF: RDCL_NO or SKIP_L1DFL_VMENTRY say that it is not needed. */
-	need_l1d_flush = intel && (f7.d & BIT(28)) && !(caps & (BIT(0) | BIT(3)));
-	/* MDS (MD_CLEAR without MDS_NO), RFDS (RFDS_CLEAR), and AMD's TSA (VERW_CLEAR without TSA_*_NO). */
-	cpu_need_verw = intel && (((f7.d & BIT(10)) && !(caps & BIT(5))) || (caps & BIT(28)));
+	cpu_need_l1d_flush = intel && (f7.d & BIT(28)) && !(caps & (BIT(0) | BIT(3)));
+	/* MDS; TAA where there is TSX, which a guest can use unseen; MMIO stale data (FB_CLEAR); RFDS; and AMD's TSA. */
+	cpu_need_verw = intel && (((f7.d & BIT(10)) && (!(caps & BIT(5)) || ((f7.b & BIT(11)) && !(caps & BIT(8))))) ||
+				  ((caps & BIT(17)) && (~caps & (7ul << 13))) || (caps & BIT(28)));
 	if (!intel && cpuid(0x80000000, 0).a >= 0x80000021) {
 		struct cpuid e21 = cpuid(0x80000021, 0);
 		cpu_need_verw = (e21.a & BIT(5)) && (e21.c & 6) != 6;
@@ -188,7 +190,7 @@ static void domain_barrier(const struct domain *d)
 	last_domid[id] = d->id;
 	if (has_ibpb)
 		wrmsr(MSR_PRED_CMD, 1);
-	if (need_l1d_flush)
+	if (cpu_need_l1d_flush)
 		wrmsr(MSR_FLUSH_CMD, 1);
 }
 

@@ -17,6 +17,8 @@ extern uint64_t fpu_xcr0_mask;
 extern bool cpu_has_tsc_aux;
 /* Set when buffers must be overwritten before each guest entry (MDS and its kin). */
 extern bool cpu_need_verw;
+/* Set when the first-level data cache must be flushed between domains. */
+extern bool cpu_need_l1d_flush;
 
 void fpu_init_cpu(void);              /* each CPU, once: control registers, feature probing */
 int fpu_init_vcpu(struct vcpu *v);    /* -ENOMEM; power-up state */
