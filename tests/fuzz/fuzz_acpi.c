@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char sigs[][5] = { "FACP", "APIC", "MCFG", "HPET", "SSDT", "DMAR" };
 	struct input in = { data, data + size };
-	struct rsdp *r;
+	struct acpi_rsdp *r;
 	struct acpi_table *root;
 	unsigned nr = 0;
 
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	root->length = (uint32_t)sizeof(*root) + 8 * nr;
 	fix_sum(root, root->length, 9);
 	r = phys_to_virt(RSDP);
-	*r = (struct rsdp){ .sig = "RSD PTR ", .revision = 2, .length = 36, .xsdt = ROOT };
+	*r = (struct acpi_rsdp){ .sig = "RSD PTR ", .revision = 2, .length = 36, .xsdt = ROOT };
 	fix_sum(r, 20, 8);
 	fix_sum(r, 36, 32);
 	ASAN_POISON_MEMORY_REGION(shim_ram, RAM);
@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(acpi.nr_ioapics && acpi.nr_ioapics <= ARRAY_SIZE(acpi.ioapic));
 		check(acpi.nr_overrides <= ARRAY_SIZE(acpi.override) && acpi.nr_ecam <= ARRAY_SIZE(acpi.ecam));
 		for (unsigned i = 0; i < nr_tables; i++)
-			check(tables[i].t->length >= sizeof(*root) && sums_to_zero(tables[i].t, tables[i].t->length));
+			check(tables[i].t->length >= sizeof(*root) && !acpi_sum(tables[i].t, tables[i].t->length));
 	}
 	ASAN_UNPOISON_MEMORY_REGION(shim_ram, RAM);
 	fuzz_memory_clear();
