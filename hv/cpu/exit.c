@@ -178,7 +178,6 @@ void exit_handle(struct vcpu *v, struct exit *e)
 	case EXIT_NMI:
 	case EXIT_IRQ_WINDOW:
 	case EXIT_CPUID: /* exit_fast did it, and left an exception */
-	case EXIT_CR_WRITE:
 		return;
 	case EXIT_HYPERCALL:
 		hypercall_exit(v, e);

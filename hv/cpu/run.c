@@ -10,6 +10,8 @@
 #include "sched.h"
 #include "vcpu.h"
 
+_Static_assert(EXIT_REASONS <= ARRAY_SIZE(((struct domain *)0)->exits), "a counter each");
+
 /* A sequentially consistent store: ordered before the reads that decide whether to enter (see cpu_wait_exit). */
 static inline void set_in_guest(struct cpu *c)
 {

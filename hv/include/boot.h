@@ -38,7 +38,7 @@ struct options {
 	unsigned dom0_max_vcpus;  /* 0 = one a CPU */
 	unsigned maxcpus;
 	bool console_com1, console_vga;
-	unsigned loglvl;          /* 0 err .. 3 debug */
+	unsigned loglvl;          /* 0 error .. 3 debug, 4 all */
 	bool iommu_required;
 	bool noreboot;
 	unsigned com1_baud;

@@ -21,7 +21,6 @@ enum exit_reason {
 	EXIT_HLT,
 	EXIT_PAUSE,
 	EXIT_XSETBV,
-	EXIT_CR_WRITE,    /* only where the back end intercepts: VMX CR0/CR4 host-owned bits; handled there */
 	EXIT_IRQ_WINDOW,
 	EXIT_TRIPLE_FAULT,
 	EXIT_INVD,        /* INVD, WBINVD: skip */
@@ -69,8 +68,8 @@ struct cpu_ops {
 	/* NULL when this CPU can run guests; else what is missing and what to do about it, one line. */
 	const char *(*probe)(void);
 	int (*cpu_up)(struct cpu *c);      /* EFER.SVME + host save area, or VMXON */
-	void (*cpu_down)(void);            /* before reboot and kexec-like handover */
-	int (*vcpu_init)(struct vcpu *v);  /* allocates v->hw; state is reset state */
+	void (*cpu_down)(void);            /* before reboot and power off */
+	int (*vcpu_init)(struct vcpu *v);  /* allocates v->hw; vcpu_reset_state() comes next */
 	void (*vcpu_free)(struct vcpu *v);
 	void (*vcpu_load)(struct vcpu *v); /* v becomes current on this CPU: VMPTRLD, MSRs, XSAVE, DRs; IBPB if the domain changed */
 	void (*vcpu_save)(struct vcpu *v); /* before it may run elsewhere: VMCLEAR, MSRs, XSAVE, DRs */
@@ -80,7 +79,7 @@ struct cpu_ops {
 	void (*run)(struct vcpu *v, struct exit *e);
 	void (*get_state)(struct vcpu *v, struct vcpu_state *s);       /* v loaded here, or not running anywhere */
 	int (*set_state)(struct vcpu *v, const struct vcpu_state *s);  /* -EINVAL when the CPU would refuse it */
-	uint64_t (*get_cr3)(struct vcpu *v); /* the four below: v loaded on this CPU; cheap */
+	uint64_t (*get_cr3)(struct vcpu *v); /* this and all below: v loaded on this CPU; cheap */
 	uint64_t (*get_cr0)(struct vcpu *v);
 	uint64_t (*get_cr4)(struct vcpu *v);
 	uint64_t (*get_efer)(struct vcpu *v);
@@ -100,7 +99,7 @@ extern const struct cpu_ops svm_ops, vmx_ops;
 void cpu_ops_init(void);
 
 /* cpu/exit.c */
-void exit_handle(struct vcpu *v, struct exit *e);   /* core lock held by the callee as needed */
+void exit_handle(struct vcpu *v, struct exit *e);   /* v is current. Core lock */
 void inject_exception(struct vcpu *v, uint8_t vector, int32_t code); /* code < 0: none. #DF/triple rules applied */
 void inject_page_fault(struct vcpu *v, uint32_t code, gva_t addr);
 void vcpu_skip(struct vcpu *v, unsigned len);       /* advances rip, clears the shadow */

@@ -42,7 +42,7 @@ struct domain {
 	domid_t id;
 	bool privileged;           /* the service domain: may use domctl, sysctl, platform_op, foreign maps */
 	bool is_dom0;              /* gets vioapic, vpci, GSIs, lazy identity MMIO */
-	uint32_t refs;             /* 1 for being listed + 1 for the RAM it still owns (all of it) + users; 0 frees the struct */
+	uint32_t refs;             /* 1 for being listed + 1 while it owns RAM; 0 frees the struct */
 	enum domain_dying dying;
 	int shutdown_code;         /* SHUTDOWN_*, valid while shut_down */
 	bool shut_down;            /* every vCPU stopped after sched_op shutdown */
@@ -74,13 +74,13 @@ struct domain {
 
 	/* platform */
 	struct vioapic *vioapic;   /* NULL unless is_dom0 */
-	struct vpci *vpci;         /* NULL unless it has PCI devices */
+	struct vpci *vpci;         /* NULL unless is_dom0 */
 	struct iommu_domain *iommu;/* NULL unless it has PCI devices */
 
 	/* scheduling */
 	uint32_t weight;           /* 1..65535, default 256 */
-	uint16_t cap;
-	bool foreground;
+	uint16_t cap;              /* what the toolstack set; not enforced (docs/limits.md) */
+	bool foreground;           /* on screen; nothing sets it yet */
 	int64_t tsc_offset;
 
 	unsigned max_vcpus;        /* vcpu[] slots in use */
@@ -111,7 +111,7 @@ void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(pr
 void domain_put(struct domain *d);
 /* Pages that XENMEM_claim_pages still holds back for domains being built (xen/memory.c). */
 uint64_t claimed_pages(void);
-/* tot_pages went down to zero etc.: called by frame_put. */
+/* tot_pages of a dying domain went down to zero: called by frame_put; may free d. */
 void domain_frames_gone(struct domain *d);
 
 /* Flushes and gives back what "released" holds. p2m_set calls it before a slot is used again. */

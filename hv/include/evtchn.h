@@ -59,11 +59,4 @@ void evtchn_fifo_destroy(struct domain *d);
 int64_t evtchn_init_control_op(struct vcpu *v, uint64_t *arg);
 int64_t evtchn_expand_array_op(struct vcpu *v, uint64_t *arg);
 
-/* xen/shared.c: puts vcpu_info back into shared_info and drops the frame it was in. */
-void vcpu_info_release(struct vcpu *v);
-/* Moves it to guest frame gfn. -EBUSY when it was moved before, -ENXIO bad place, -EINVAL not RAM. */
-int vcpu_info_register(struct vcpu *v, gfn_t gfn, unsigned offset);
-/* xen/vcpu_op.c: sets the Xen timers up, unarmed. */
-void vcpu_timers_init(struct vcpu *v);
-
 #endif

@@ -79,7 +79,8 @@ void frame_put(mfn_t mfn);
 
 uint64_t frame_free_pages(void);
 uint64_t frame_total_pages(void);
-/* Zeroes dirty free blocks for at most about "budget" frames; false when nothing was left to do. For idle CPUs. */
+/* Zeroes dirty free blocks for at most about "budget" frames; false when nothing was left to do. For idle CPUs; not called yet
+ * (docs/limits.md). */
 bool frame_scrub_some(unsigned budget);
 
 #endif

@@ -49,7 +49,7 @@ bool hypercall_preempt(void);
 /* cpu/exit.c calls this for EXIT_HYPERCALL. */
 void hypercall_exit(struct vcpu *v, struct exit *e);
 
-/* Resolves DOMID_SELF; for others wants v's domain privileged (or domain_is_target); dying ones are found too.
+/* Resolves DOMID_SELF; for others wants v's domain privileged; dying ones are found too.
  * NULL and *err -ESRCH or -EPERM. */
 struct domain *domain_for_op(struct vcpu *v, domid_t id, int *err);
 

@@ -67,7 +67,7 @@ int gsi_bind(struct domain *d, unsigned gsi, bool level, bool active_low);
 int gsi_claim(unsigned gsi, void (*fn)(struct irq *i));
 void gsi_mask(unsigned gsi, bool masked);
 
-/* MSI and MSI-X entries of passed-through devices (irq/msi.c). What the guest wrote is kept; the device gets a message for a
+/* MSI and MSI-X entries of a domain's devices (irq/msi.c). What the guest wrote is kept; the device gets a message for a
  * host vector (remappable format when the IOMMU remaps). */
 struct pci_dev;
 struct msi_entry {

@@ -35,7 +35,7 @@ extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __da
  * (kept below 1 MiB for the AP trampoline until map_seal). Boot CPU only. */
 void map_init(void);
 void map_seal(void);
-/* Maps device registers uncached; never unmapped. NULL when out of space. Boot time and ACPI only. */
+/* Maps device registers uncached; never unmapped, so each place once. NULL when out of space. Core lock. */
 void *ioremap(paddr_t pa, size_t size);
 /* As ioremap, but write-back: for firmware tables outside RAM. */
 void *ioremap_cached(paddr_t pa, size_t size);

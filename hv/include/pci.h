@@ -74,7 +74,7 @@ void vpci_write(struct domain *d, uint16_t seg, uint16_t bdf, unsigned reg, unsi
 bool vpci_ecam(struct domain *d, gpa_t gpa, uint16_t *seg, uint16_t *bdf, unsigned *reg);
 /* 0xcf8/0xcfc ports. */
 bool vpci_port(struct vcpu *v, uint16_t port, unsigned size, bool in, uint32_t *val);
-/* MSI-X table pages of devices that d owns: true when gpa is in one; the access is done. size 4 or 8. */
+/* MSI-X table pages of devices that d owns: true when gpa is in one; the access is done. */
 bool vpci_msix_access(struct domain *d, gpa_t gpa, unsigned size, bool write, uint64_t *val);
 /* pci/vmsi.c, for vpci.c: writes to the MSI capability (reg within it), reads likewise, writes to MSI-X message control. */
 unsigned vmsi_cap_size(struct pci_dev *dev);

@@ -14,13 +14,14 @@ extern bool tsc_stable;   /* invariant and in step on all CPUs */
 void time_init(void);     /* calibrates the TSC and the LAPIC timer against the ACPI PM timer, HPET, PIT or CPUID 0x15 */
 /* sched/calibrate.c, for time_init: kHz of the TSC; sets lapic_timer_khz when the LAPIC timer counts. */
 uint64_t calibrate(void);
-/* smp.c: a TSC value that another CPU read between two readings of this CPU's; out of step clears tsc_stable. */
+/* A TSC value that another CPU read between two readings of this CPU's; out of step clears tsc_stable. Not called yet
+ * (docs/limits.md). */
 void tsc_check(uint64_t before, uint64_t other, uint64_t after);
 ns_t now(void);           /* host system time */
 uint64_t rdtsc(void);
 ns_t tsc_to_ns(uint64_t tsc);
 uint64_t ns_to_tsc(ns_t t);
-/* Seconds and ns since 1970 UTC at host system time 0: from the CMOS clock (or EFI), changed by platform_op settime. */
+/* Seconds and ns since 1970 UTC at host system time 0: from the CMOS clock, changed by platform_op settime. */
 void wallclock_get(uint64_t *sec, uint32_t *nsec);
 void wallclock_set(uint64_t sec, uint32_t nsec, ns_t system_time);
 

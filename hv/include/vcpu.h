@@ -59,7 +59,7 @@ struct vcpu {
 	uint64_t dr[4];
 	uint32_t resets;          /* how often its state was replaced from outside: an exit from before is none of its own */
 	bool nmi_pending;
-	uint8_t exc_pending;      /* bit 7 valid, cpu/exit.c: exception to inject on next entry */
+	uint8_t exc_pending;      /* cpu/exit.c: there is an exception to inject on next entry */
 	bool exc_has_code;
 	uint8_t exc_vector;
 	uint32_t exc_code;
@@ -69,7 +69,7 @@ struct vcpu {
 
 	/* sched/: core lock */
 	uint32_t stopped;         /* VCPU_* */
-	bool running;             /* it is cpu->current and was picked */
+	bool running;             /* it is cpu->picked */
 	struct cpu *cpu;          /* where it runs or is queued */
 	struct list runq_link;    /* in cpu->runq when runnable and not running */
 	uint64_t vruntime;
@@ -88,7 +88,7 @@ struct vcpu {
 	gva_t runstate_gva;          /* register_runstate_memory_area, 0 none; 64-bit layout */
 	struct vcpu_runstate_info runstate;
 	gva_t time_gva;              /* register_vcpu_time_memory_area */
-	ns_t time_updated;
+	ns_t time_updated;           /* when pvclock_update() was here, 0: to be done before the next entry */
 	struct timer singleshot, periodic, poll_timer;
 	ns_t periodic_ns;
 	uint32_t virq_port[24];      /* NR_VIRQS; 0 none */

@@ -12,6 +12,7 @@
 #include "map.h"
 #include "pci.h"
 #include "sched.h"
+#include "shared.h"
 
 #include <stdarg.h>
 #include <xen/sched.h>

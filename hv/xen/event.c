@@ -7,6 +7,7 @@
 #include "guest.h"
 #include "lib.h"
 #include "sched.h"
+#include "shared.h"
 #include "vcpu.h"
 
 #include <xen/event_channel.h>

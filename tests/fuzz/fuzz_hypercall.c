@@ -21,6 +21,7 @@
 #include "irq.h"
 #include "pci.h"
 #include "sched.h"
+#include "shared.h"
 #include "toolstack.h"
 
 #include <asm/prctl.h>
