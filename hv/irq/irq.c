@@ -86,6 +86,8 @@ void irq_dispatch_pending(void)
 {
 	struct cpu *c = this_cpu();
 
+	if (likely(!irq_any_pending()))
+		return;
 	for (unsigned word = 0; word < ARRAY_SIZE(c->irq_pending); word++) {
 		while (c->irq_pending[word]) {
 			unsigned vector = word * 64 + (unsigned)__builtin_ctzl(c->irq_pending[word]);

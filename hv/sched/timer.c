@@ -37,11 +37,13 @@ void timer_cancel(struct timer *t)
 /* Each due timer runs once: one that sets itself into the past again waits for the next turn, so the guest gets on. */
 void timers_run(void)
 {
-	struct list *timers = &this_cpu()->timers, due = LIST_INIT(due);
+	struct cpu *c = this_cpu();
+	struct list *timers = &c->timers, due = LIST_INIT(due);
 	struct timer *t = first_of(timers);
 	ns_t time;
 
-	if (!t)
+	/* What the hardware timer is set to, and did not fire for, is not due. This is asked at every exit. */
+	if (!t || (c->timer_armed && t->deadline >= c->timer_armed))
 		return;
 	for (time = now(); t && t->deadline <= time; t = first_of(timers)) {
 		list_del(&t->link);
