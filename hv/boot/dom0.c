@@ -8,7 +8,6 @@
 #include "cpu.h"
 #include "cpu_ops.h"
 #include "dom0.h"
-#include "errno.h"
 #include "frame.h"
 #include "guest.h"
 #include "iommu.h"

@@ -8,7 +8,6 @@
 #include "frame.h"
 #include "guest.h"
 #include "irq.h"
-#include "map.h"
 
 struct madt_lapic {
 	uint8_t type, length, processor, apic_id;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The order in which the core comes up. */
-#include "asm.h"
 #include "boot.h"
 #include "cpu.h"
 #include "cpu_ops.h"

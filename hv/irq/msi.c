@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Host side of a device's MSI and MSI-X messages: the guest's message is kept here, the device sends the core's. */
 #include "cpu.h"
-#include "errno.h"
 #include "iommu.h"
 #include "irq.h"
 #include "pci.h"

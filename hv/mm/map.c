@@ -4,7 +4,6 @@
 #include "asm.h"
 #include "boot.h"
 #include "frame.h"
-#include "lib.h"
 
 #define PTE_P   BIT(0)
 #define PTE_W   BIT(1)

@@ -7,7 +7,6 @@
 #include "errno.h"
 #include "fpu.h"
 #include "frame.h"
-#include "guest.h"
 #include "iommu.h"
 #include "map.h"
 #include "pci.h"

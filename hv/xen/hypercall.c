@@ -8,7 +8,6 @@
 #include "guest.h"
 #include "irq.h"
 #include "lock.h"
-#include "sched.h"
 
 #include <xen/version.h>
 

@@ -2,10 +2,8 @@
 /* What the guest reads without asking: time in vcpu_info, wallclock in shared_info (xen/xen.h). Core lock. */
 #include "domain.h"
 #include "errno.h"
-#include "evtchn.h"
 #include "frame.h"
 #include "guest.h"
-#include "lib.h"
 #include "map.h"
 #include "shared.h"
 #include "time.h"
