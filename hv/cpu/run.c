@@ -105,6 +105,9 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 		return;
 	if (e.irq_taken && !v->irq_offered_direct)
 		vlapic_accept(v, (uint8_t)v->irq_offered);
+	/* Stopped or paused meanwhile: it does nothing more, and what it left the guest for will be tried again. Events are not. */
+	if (unlikely(v->stopped || v->domain->pause_count) && e.reason != EXIT_EXCEPTION && e.reason != EXIT_TRIPLE_FAULT)
+		return;
 	exit_handle(v, &e);
 }
 
