@@ -496,11 +496,10 @@ static int64_t evtchn_set_priority_op(struct vcpu *v, uint64_t *arg)
 int64_t hypercall_event_channel_op(struct vcpu *v, uint64_t *arg)
 {
 	switch ((uint32_t)arg[0]) {
-#define OP(cmd, handler) case cmd: return handler(v, arg);
-#define REFUSED(cmd, err) case cmd: return -err;
+#define OP(name, fn)       case EVTCHNOP_##name: return fn(v, arg);
+#define REFUSED(name, err) case EVTCHNOP_##name: return -err;
 #include "event_ops.def"
-#undef OP
-#undef REFUSED
+	default:
+		return -ENOSYS;
 	}
-	return -ENOSYS;
 }

@@ -564,11 +564,10 @@ int64_t hypercall_grant_table_op(struct vcpu *v, uint64_t *arg)
 	if (unlikely((int32_t)arg[2] < 0))
 		return -EINVAL;
 	switch ((uint32_t)arg[0]) {
-#define OP(cmd, handler) case cmd: return handler(v, arg);
-#define REFUSED(cmd, err) case cmd: return -err;
+#define OP(name, fn)       case GNTTABOP_##name: return fn(v, arg);
+#define REFUSED(name, err) case GNTTABOP_##name: return -err;
 #include "grant_ops.def"
-#undef OP
-#undef REFUSED
+	default:
+		return -ENOSYS;
 	}
-	return -ENOSYS;
 }

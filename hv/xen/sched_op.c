@@ -94,11 +94,10 @@ static int64_t poll_op(struct vcpu *v, uint64_t *arg)
 int64_t hypercall_sched_op(struct vcpu *v, uint64_t *arg)
 {
 	switch ((uint32_t)arg[0]) {
-#define OP(cmd, handler) case cmd: return handler(v, arg);
-#define REFUSED(cmd, err) case cmd: return -err;
+#define OP(name, fn)       case SCHEDOP_##name: return fn(v, arg);
+#define REFUSED(name, err) case SCHEDOP_##name: return -err;
 #include "sched_ops.def"
-#undef OP
-#undef REFUSED
+	default:
+		return -ENOSYS;
 	}
-	return -ENOSYS;
 }

@@ -285,11 +285,10 @@ int64_t hypercall_vcpu_op(struct vcpu *v, uint64_t *arg)
 	if (unlikely(!t))
 		return -ENOENT;
 	switch ((uint32_t)arg[0]) {
-#define OP(cmd, handler) case cmd: return handler(v, t, arg[2]);
-#define REFUSED(cmd, err) case cmd: return -err;
+#define OP(name, fn)       case VCPUOP_##name: return fn(v, t, arg[2]);
+#define REFUSED(name, err) case VCPUOP_##name: return -err;
 #include "vcpu_ops.def"
-#undef OP
-#undef REFUSED
+	default:
+		return -ENOSYS;
 	}
-	return -ENOSYS;
 }
