@@ -570,6 +570,7 @@ const struct cpu_ops svm_ops = {
 	.set_state = svm_set_state,
 	.get_cr3 = svm_get_cr3,
 	.get_cr0 = svm_get_cr0,
+	.cr4_free = true,
 	.get_cr4 = svm_get_cr4,
 	.get_efer = svm_get_efer,
 	.get_cpl = svm_get_cpl,

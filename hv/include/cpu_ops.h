@@ -65,6 +65,7 @@ struct p2m_format {
 struct cpu_ops {
 	const char *name; /* "SVM", "VT-x" */
 	const struct p2m_format *p2m;
+	bool cr4_free; /* the guest writes CR4 without an exit, bits that check_control_regs refuses too */
 	/* NULL when this CPU can run guests; else what is missing and what to do about it, one line. */
 	const char *(*probe)(void);
 	int (*cpu_up)(struct cpu *c);      /* EFER.SVME + host save area, or VMXON */

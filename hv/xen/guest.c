@@ -54,20 +54,19 @@ static gpa_t leaf_gpa(uint64_t e, bool wide, uint64_t page_mask, gva_t va)
 
 int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint32_t *pfec)
 {
-	uint64_t cr0 = cpu_ops->get_cr0(v), cr4, efer, e, rw = PTE_RW, us = PTE_US, nx = 0;
+	uint64_t efer = cpu_ops->get_efer(v), cr4 = CR4_PAE, e, rw = PTE_RW, us = PTE_US, nx = 0;
 	bool user = pfec && cpu_ops->get_cpl(v) == 3;
 	uint32_t access = (write ? PFEC_W : 0) | (user ? PFEC_U : 0);
-	bool lma, wide;
+	bool lma = efer & EFER_LMA, wide;
 	unsigned bits;
 	gpa_t table;
 
-	if (!(cr0 & CR0_PG)) {
+	if (!lma && !(cpu_ops->get_cr0(v) & CR0_PG)) {
 		*gpa = (uint32_t)va;
 		return 0;
 	}
-	cr4 = cpu_ops->get_cr4(v);
-	efer = cpu_ops->get_efer(v);
-	lma = efer & EFER_LMA;
+	if (!lma || cpu_ops->cr4_free) /* else it is known: PAE and no LA57 */
+		cr4 = cpu_ops->get_cr4(v);
 	wide = cr4 & CR4_PAE;
 	bits = wide ? 9 : 10;
 	table = cpu_ops->get_cr3(v) & (lma ? PTE_ADDR : wide ? 0xffffffe0ul : 0xfffff000ul);
@@ -98,7 +97,7 @@ int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint
 		}
 		table = e & PTE_ADDR;
 	}
-	if ((write && !rw && (user || (cr0 & CR0_WP))) || (user && !us) || ((access & PFEC_I) && nx))
+	if ((write && !rw && (user || (cpu_ops->get_cr0(v) & CR0_WP))) || (user && !us) || ((access & PFEC_I) && nx))
 		return walk_fault(pfec, access | PFEC_P);
 	return 0;
 }

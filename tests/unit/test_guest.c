@@ -32,7 +32,7 @@ static int code_bits(struct vcpu *u) { (void)u; return bits; }
 static unsigned get_cpl(struct vcpu *u) { (void)u; return cpl; }
 static uint64_t seg_base(struct vcpu *u, unsigned seg) { (void)u, (void)seg; return cs_base; }
 
-static const struct cpu_ops ops = { .get_cr0 = get_cr0, .get_cr3 = get_cr3, .get_cr4 = get_cr4, .get_efer = get_efer,
+static const struct cpu_ops ops = { .cr4_free = true, .get_cr0 = get_cr0, .get_cr3 = get_cr3, .get_cr4 = get_cr4, .get_efer = get_efer,
 				    .code_bits = code_bits, .seg_base = seg_base, .get_cpl = get_cpl };
 const struct cpu_ops *cpu_ops = &ops;
 
