@@ -285,12 +285,29 @@ static void execute(struct vcpu *v, struct exit *e, const struct insn *i)
 	vcpu_skip(v, i->len);
 }
 
+/* The page may have been taken out of the guest's tables meanwhile: then it is due a page fault. But tables that lead to
+ * where it has no memory would give no end of exits. */
+static void unreadable_code(struct vcpu *v)
+{
+	uint32_t code = 0;
+	gpa_t gpa;
+
+	if (guest_walk(v, v->regs.rip, false, true, &gpa, &code) && code)
+		inject_page_fault(v, code, v->regs.rip);
+	else
+		domain_crash(v, "its code or its page tables are where it has no memory");
+}
+
 static void emulate(struct vcpu *v, struct exit *e)
 {
 	uint8_t code[15] = { 0 };
 	unsigned n = fetch_insn(v, code, sizeof(code));
 	struct insn i;
 
+	if (!n) {
+		unreadable_code(v);
+		return;
+	}
 	if (insn_decode(code, n, cpu_ops->code_bits(v), &i)) {
 		printk_guest("d%uv%u: instruction not known at rip %lx (%u bytes: %02x %02x %02x %02x %02x %02x %02x), "
 			     "gpa %lx", v->domain->id, v->id, v->regs.rip, n, code[0], code[1], code[2], code[3],
