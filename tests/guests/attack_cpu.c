@@ -219,7 +219,7 @@ static bool refused(uint8_t op, bool two)
 	if (two)
 		return op < 2 || op == 5 || op == 7 || (op >= 0x20 && op <= 0x27) || (op >= 0x30 && op <= 0x37) ||
 		       (op >= 0x80 && op <= 0x8f) || op == 0xb2 || op == 0xb4 || op == 0xb5 || op == 0xaa || op == 0x38 ||
-		       op == 0x3a || op == 0x0b || op == 0xb9 || op == 0xff;
+		       op == 0x3a || op == 0x0b || op == 0xb9 || op == 0xff || op == 0xa3 || op == 0xab || op == 0xb3 || op == 0xbb;
 	return (op >= 0x70 && op <= 0x7f) || op == 0x8e || op == 0x9a || op == 0x9d || op == 0xc2 || op == 0xc3 ||
 	       (op >= 0xc8 && op <= 0xcf) || (op >= 0xe0 && op <= 0xef) || op == 0xf1 || op == 0xf4 || op == 0xff || op == 0xfb ||
 	       op == 0x8f || op == 0x0f || op == 0xc4 || op == 0xc5 || op == 0x62 || (op >= 0x6c && op <= 0x6f);
@@ -229,17 +229,19 @@ static void make_code(void)
 {
 	static const uint8_t prefixes[] = { 0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf0 };
 	unsigned n = 0;
-	bool two = !(rnd() & 7);
+	bool two = !(rnd() & 7), addr32 = false;
 	uint8_t op;
 
 	memset(code, 0xcc, sizeof(code));
-	for (uint64_t r = rnd(); r & 3 && n < 14; r >>= 2)
-		code[n++] = prefixes[rnd() % ARRAY_SIZE(prefixes)];
+	for (uint64_t r = rnd(); r & 3 && n < 14; r >>= 2) {
+		code[n] = prefixes[rnd() % ARRAY_SIZE(prefixes)];
+		addr32 |= code[n++] == 0x67;
+	}
 	if (rnd() & 1)
 		code[n++] = (uint8_t)(0x40 | (rnd() & 0xe)); /* not B: the base stays RDI */
 	do
 		op = (uint8_t)rnd();
-	while (refused(op, two));
+	while (refused(op, two) || (intel && addr32 && op >= 0xa4 && op <= 0xaf)); /* Bochs asserts that it is not so */
 	if (two)
 		code[n++] = 0x0f;
 	code[n++] = op;
