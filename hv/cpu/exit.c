@@ -135,12 +135,14 @@ static void halt_for_good(struct vcpu *v)
 
 static void handle_hlt(struct vcpu *v, struct exit *e)
 {
-	if (!skip(v, e) || vcpu_has_event(v))
+	bool interruptible = v->regs.rflags & BIT(9);
+
+	if (!skip(v, e) || (interruptible ? vcpu_has_event(v) : v->nmi_pending))
 		return;
-	if (!(v->regs.rflags & BIT(9)))
-		halt_for_good(v);
-	else
+	if (interruptible)
 		sched_stop(v, VCPU_BLOCKED);
+	else
+		halt_for_good(v);
 }
 
 static void handle_xsetbv(struct vcpu *v, struct exit *e)
