@@ -16,13 +16,14 @@ int clear_guest(gva_t dst, size_t n);
 int guest_walk(struct vcpu *v, gva_t va, bool write, bool exec, gpa_t *gpa, uint32_t *pfec);
 /* Instruction bytes at rip (CS base included); how many could be read, up to n. */
 unsigned fetch_insn(struct vcpu *v, uint8_t *buf, unsigned n);
-/* For arrays that are read and written entry by entry: keeps the last page's translation, of a writable page. Lives on the
+/* For what is read and written piece by piece, mostly in one page: keeps the last page's translation. Lives on the
  * handler's stack, so never longer than one hypercall (the guest cannot expect its own TLB flush to be seen inside it), and is
  * dropped when the p2m was flushed, which comes before any frame of it can change hands. */
 struct guest_window {
 	gva_t page; /* 1: none */
 	uint8_t *ptr;
 	uint32_t gen;
+	bool writable;
 };
 #define GUEST_WINDOW_INIT { .page = 1 }
 int guest_read(struct guest_window *w, void *dst, gva_t src, size_t n);

@@ -128,14 +128,15 @@ static void *by_window(void *ctx, uint64_t va, bool write)
 	struct vcpu *v = this_cpu()->current;
 	struct guest_window *w = ctx;
 	uint32_t gen = v->domain->p2m.gen;
+	gva_t page = va & PAGE_MASK;
 
-	(void)write;
-	if (w->page != (va & PAGE_MASK) || w->gen != gen) {
-		uint8_t *p = by_va(v, va & PAGE_MASK, true);
+	if (w->page != page || w->gen != gen || (write && !w->writable)) {
+		uint8_t *p = by_va(v, page, true);
+		bool writable = p;
 
-		if (unlikely(!p))
+		if (unlikely(!p) && (write || !(p = by_va(v, page, false))))
 			return NULL;
-		*w = (struct guest_window){ .page = va & PAGE_MASK, .ptr = p, .gen = gen };
+		*w = (struct guest_window){ .page = page, .ptr = p, .gen = gen, .writable = writable };
 	}
 	return w->ptr + (va & ~PAGE_MASK);
 }

@@ -131,10 +131,11 @@ static void foreign_unmapped(struct domain *d, mfn_t mfn)
 
 /* ---- reservations ---- */
 
-static struct domain *get_reservation(struct vcpu *v, uint64_t *arg, struct xen_memory_reservation *r, int *err)
+static struct domain *get_reservation(struct vcpu *v, uint64_t *arg, struct guest_window *w, struct xen_memory_reservation *r,
+				      int *err)
 {
 	*err = -EFAULT;
-	if (copy_from_guest(r, arg[1], sizeof(*r)))
+	if (guest_read(w, r, arg[1], sizeof(*r)))
 		return NULL;
 	return domain_for_op(v, r->domid, err);
 }
@@ -180,12 +181,13 @@ static bool populate(struct domain *d, gfn_t gfn, unsigned order)
 /* Returns how many extents are populated; fewer than asked for is how running out of memory shows. */
 static int64_t memory_populate_physmap(struct vcpu *v, uint64_t *arg)
 {
+	struct guest_window w = GUEST_WINDOW_INIT;
 	uint64_t i = arg[0] >> CMD_BITS;
 	struct xen_memory_reservation r;
 	struct domain *d;
 	int err;
 
-	d = get_reservation(v, arg, &r, &err);
+	d = get_reservation(v, arg, &w, &r, &err);
 	if (!d)
 		return err;
 	if (r.nr_extents > START_MAX || r.extent_order > MAX_ORDER || (r.mem_flags & XENMEMF_populate_on_demand))
@@ -193,7 +195,7 @@ static int64_t memory_populate_physmap(struct vcpu *v, uint64_t *arg)
 	for (; i < r.nr_extents; i++) {
 		xen_pfn_t gfn;
 
-		if (copy_from_guest(&gfn, (gva_t)r.extent_start.p + i * sizeof(gfn), sizeof(gfn)) ||
+		if (guest_read(&w, &gfn, (gva_t)r.extent_start.p + i * sizeof(gfn), sizeof(gfn)) ||
 		    !populate(d, gfn, r.extent_order))
 			break;
 		if (i + 1 < r.nr_extents && hypercall_preempt())
@@ -205,13 +207,14 @@ static int64_t memory_populate_physmap(struct vcpu *v, uint64_t *arg)
 /* Returns how many extents are gone. */
 static int64_t memory_decrease_reservation(struct vcpu *v, uint64_t *arg)
 {
+	struct guest_window w = GUEST_WINDOW_INIT;
 	uint64_t i = arg[0] >> CMD_BITS;
 	struct xen_memory_reservation r;
 	struct removed gone;
 	int err;
 
 	gone.n = 0;
-	gone.d = get_reservation(v, arg, &r, &err);
+	gone.d = get_reservation(v, arg, &w, &r, &err);
 	if (!gone.d)
 		return err;
 	if (r.nr_extents > START_MAX || r.extent_order > MAX_ORDER)
@@ -219,7 +222,7 @@ static int64_t memory_decrease_reservation(struct vcpu *v, uint64_t *arg)
 	for (err = 0; i < r.nr_extents; i++) {
 		xen_pfn_t gfn;
 
-		if (copy_from_guest(&gfn, (gva_t)r.extent_start.p + i * sizeof(gfn), sizeof(gfn)))
+		if (guest_read(&w, &gfn, (gva_t)r.extent_start.p + i * sizeof(gfn), sizeof(gfn)))
 			break;
 		for (uint64_t j = 0; j < BIT(r.extent_order) && !err; j++)
 			err = slot_remove(&gone, gfn + j);
@@ -249,13 +252,14 @@ uint64_t claimed_pages(void)
 /* Sets memory aside for a domain about to be built, so that starting too many fails early. 0 gives the claim back. */
 static int64_t memory_claim_pages(struct vcpu *v, uint64_t *arg)
 {
+	struct guest_window w = GUEST_WINDOW_INIT;
 	struct xen_memory_reservation r;
 	struct domain *d;
 	int err;
 
 	if (!v->domain->privileged)
 		return -EPERM;
-	d = get_reservation(v, arg, &r, &err);
+	d = get_reservation(v, arg, &w, &r, &err);
 	if (!d)
 		return err;
 	if (r.extent_start.p || r.extent_order || r.mem_flags)
@@ -381,12 +385,13 @@ static int64_t memory_add_to_physmap(struct vcpu *v, uint64_t *arg)
 
 static int64_t memory_add_to_physmap_batch(struct vcpu *v, uint64_t *arg)
 {
+	struct guest_window w = GUEST_WINDOW_INIT;
 	uint64_t i = arg[0] >> CMD_BITS;
 	struct xen_add_to_physmap_batch b;
 	struct domain *d;
 	int rc;
 
-	if (copy_from_guest(&b, arg[1], sizeof(b)))
+	if (guest_read(&w, &b, arg[1], sizeof(b)))
 		return -EFAULT;
 	d = domain_for_op(v, b.domid, &rc);
 	if (!d || d->dying)
@@ -399,14 +404,14 @@ static int64_t memory_add_to_physmap_batch(struct vcpu *v, uint64_t *arg)
 		xen_ulong_t idx;
 		xen_pfn_t gfn;
 
-		if (copy_from_guest(&idx, (gva_t)b.idxs.p + i * sizeof(idx), sizeof(idx)) ||
-		    copy_from_guest(&gfn, (gva_t)b.gpfns.p + i * sizeof(gfn), sizeof(gfn)))
+		if (guest_read(&w, &idx, (gva_t)b.idxs.p + i * sizeof(idx), sizeof(idx)) ||
+		    guest_read(&w, &gfn, (gva_t)b.gpfns.p + i * sizeof(gfn), sizeof(gfn)))
 			return -EFAULT;
 		if (likely(b.space == XENMAPSPACE_gmfn_foreign))
 			rc = map_foreign(d, gfn, b.u.foreign_domid, idx);
 		else
 			rc = add_to_physmap(d, b.space, idx, gfn);
-		if (copy_to_guest((gva_t)b.errs.p + i * sizeof(rc), &rc, sizeof(rc)))
+		if (guest_write(&w, (gva_t)b.errs.p + i * sizeof(rc), &rc, sizeof(rc)))
 			return -EFAULT;
 		if (i + 1 < b.size && hypercall_preempt())
 			return go_on(arg, i + 1);

@@ -267,7 +267,12 @@ static void faults(void **state)
 	assert_int_equal(clear_guest(VA + 5 * PAGE_SIZE, 1), -EFAULT);
 	assert_int_equal(copy_from_guest(buf, VA + 6 * PAGE_SIZE, 8), 0); /* read-only in the p2m */
 	assert_int_equal(copy_to_guest(VA + 6 * PAGE_SIZE, buf, 8), -EFAULT);
-	assert_int_equal(guest_read(&w, buf, VA + 6 * PAGE_SIZE, 8), -EFAULT);
+	assert_int_equal(guest_read(&w, buf, VA + 6 * PAGE_SIZE, 8), 0);
+	assert_int_equal(guest_write(&w, VA + 6 * PAGE_SIZE, buf, 8), -EFAULT);
+	assert_int_equal(guest_read(&w, buf, VA + 10 * PAGE_SIZE, 8), 0); /* the guest's own read-only page */
+	assert_int_equal(guest_write(&w, VA + 10 * PAGE_SIZE, buf, 8), -EFAULT);
+	assert_int_equal(guest_read(&w, buf, VA, 8), 0);
+	assert_int_equal(guest_write(&w, VA, buf, 8), 0);
 	assert_int_equal(copy_from_guest(buf, VA + 8 * PAGE_SIZE, 8), -EFAULT); /* no RAM there */
 	assert_int_equal(copy_to_guest(VA + 10 * PAGE_SIZE, buf, 8), -EFAULT); /* the guest's own read-only page */
 	assert_int_equal(copy_from_guest(buf, ~0ull - 3, 16), -EFAULT);
