@@ -115,6 +115,12 @@ static bool set_iommu(const char *s)
 	return opt.iommu_required || !strcmp(s, "off");
 }
 
+static bool set_vmx(const char *s)
+{
+	opt.vmx_exceptions = true;
+	return !strcmp(s, "exceptions");
+}
+
 static bool set_noreboot(const char *s)
 {
 	opt.noreboot = true;
@@ -133,6 +139,7 @@ static const struct option {
 	{ "com1=", set_com1, "a baud rate that 115200 is a multiple of" },
 	{ "loglvl=", set_loglvl, "error, warning, info, debug or all" },
 	{ "iommu=", set_iommu, "required or off" },
+	{ "vmx=", set_vmx, "exceptions" },
 	{ "noreboot", set_noreboot, "nothing behind it" },
 };
 

@@ -213,7 +213,10 @@ void exit_handle(struct vcpu *v, struct exit *e)
 		inject_exception(v, e->inject_gp ? EXC_GP : EXC_UD, e->inject_gp ? 0 : -1);
 		return;
 	case EXIT_EXCEPTION:
-		inject_exception(v, e->exc.vector, e->exc.vector == EXC_AC ? (int32_t)e->exc.code : -1);
+		if (e->exc.vector == EXC_PF)
+			inject_page_fault(v, e->exc.code, e->exc.addr);
+		else
+			inject_exception(v, e->exc.vector, e->exc.has_code ? (int32_t)e->exc.code : -1);
 		return;
 	case EXIT_TRIPLE_FAULT:
 		handle_triple_fault(v);

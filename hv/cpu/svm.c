@@ -350,6 +350,7 @@ static void decode_exit(struct vcpu *v, struct svm_vcpu *h, struct exit *e)
 	case SVM_EXIT_EXC0 + EXC_AC:
 		e->reason = EXIT_EXCEPTION;
 		e->exc.vector = (uint8_t)(b->exit_code - SVM_EXIT_EXC0);
+		e->exc.has_code = e->exc.vector == EXC_AC;
 		e->exc.code = (uint32_t)b->exit_info1;
 		return;
 	default:

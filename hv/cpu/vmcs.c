@@ -3,6 +3,7 @@
 #include "vmx.h"
 
 #include "asm.h"
+#include "boot.h"
 #include "domain.h"
 #include "errno.h"
 #include "frame.h"
@@ -187,8 +188,10 @@ static void init_controls(struct vcpu *v)
 	vmwrite(PROC2_CONTROLS, h->vpid ? vmx.proc2 : vmx.proc2 & ~PROC2_VPID);
 	vmwrite(EXIT_CONTROLS, vmx.exit);
 	vmwrite(ENTRY_CONTROLS, h->entry = vmx.entry);
-	/* #DB and #AC: a guest can make their delivery raise them again, for ever (CVE-2015-8104, -5307). */
-	vmwrite(EXCEPTION_BITMAP, BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC));
+	/* #DB and #AC: a guest can make their delivery raise them again, for ever (CVE-2015-8104, -5307). vmx=exceptions takes
+	 * all but the software ones, see docs/bochs-smp.md. */
+	vmwrite(EXCEPTION_BITMAP, opt.vmx_exceptions ? 0xffffffff & ~(BIT(EXC_BP) | BIT(EXC_OF)) :
+						       BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC));
 	vmwrite(CR3_TARGETS, 0);
 	vmwrite(EXIT_MSR_STORES, 0);
 	vmwrite(EXIT_MSR_LOADS, 0);

@@ -320,6 +320,11 @@ static void exception_exit(struct vcpu *v, struct exit *e)
 	}
 	e->reason = EXIT_EXCEPTION;
 	e->exc.vector = (uint8_t)info;
+	e->exc.has_code = info & INTR_CODE;
+	if (e->exc.has_code)
+		e->exc.code = (uint32_t)vmread(EXIT_INTR_CODE);
+	if (e->exc.vector == EXC_PF)
+		e->exc.addr = vmread(EXIT_QUALIFICATION);
 	if (e->exc.vector == EXC_MC)
 		__asm__ volatile("int $18" ::: "memory"); /* the machine's, not the guest's */
 	if (e->exc.vector == EXC_DB) {

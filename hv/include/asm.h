@@ -154,6 +154,7 @@ static inline void cpu_relax(void)
 #define MSR_TSC_AUX 0xc0000103
 #define EXC_DB 1
 #define EXC_BP 3
+#define EXC_OF 4
 #define EXC_UD 6
 #define EXC_DF 8
 #define EXC_GP 13

@@ -41,6 +41,7 @@ struct options {
 	unsigned loglvl;          /* 0 error .. 3 debug, 4 all */
 	bool iommu_required;
 	bool noreboot;
+	bool vmx_exceptions;      /* VT-x: every guest exception exits (for Bochs with several CPUs) */
 	unsigned com1_baud;
 };
 extern struct options opt;

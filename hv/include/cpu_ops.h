@@ -47,7 +47,9 @@ struct exit {
 		} pf;
 		struct {
 			uint8_t vector;
+			bool has_code;
 			uint32_t code;
+			gva_t addr; /* #PF */
 		} exc;
 		uint64_t inject_gp; /* EXIT_UNDEFINED: nonzero wants #GP(0) */
 	};

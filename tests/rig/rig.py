@@ -199,6 +199,8 @@ def core_cmdline(opts):
         line = f"dom0_mem={opts.dom0_mem} console=com1"
         if opts.cpu == "intel":
             line += " iommu=off"
+            if opts.smp > 1:
+                line += " vmx=exceptions"  # docs/bochs-smp.md
     return f"{line} {opts.cmdline}".strip()
 
 
