@@ -16,9 +16,12 @@
 
 void vcpu_skip(struct vcpu *v, unsigned len)
 {
-	v->regs.rip += len;
-	if (unlikely(cpu_ops->code_bits(v) != 64))
-		v->regs.rip = (uint32_t)v->regs.rip;
+	uint64_t rip = v->regs.rip + len;
+
+	/* Outside 64-bit code RIP wraps at 4 GiB; nowhere else does it matter what code it is. */
+	if (unlikely((rip ^ v->regs.rip) >> 32) && cpu_ops->code_bits(v) != 64)
+		rip = (uint32_t)rip;
+	v->regs.rip = rip;
 	cpu_ops->clear_shadow(v);
 }
 
