@@ -360,20 +360,24 @@ void write_nowhere(void)
 	*(volatile uint32_t *)HOLE = 1;
 }
 
+static uint64_t *own_tss(void)
+{
+	struct descriptor_ptr gdtr;
+	uint64_t *d;
+	uint16_t tr;
+
+	__asm__ volatile("sgdt %0; str %1" : "=m"(gdtr), "=r"(tr));
+	d = (uint64_t *)(gdtr.base + tr);
+	return (uint64_t *)((d[0] >> 16 & 0xffffff) | (d[0] >> 56 & 0xff) << 24 | d[1] << 32);
+}
+
 /* Exceptions are delivered to a stack in the APIC page: the access that fails is no instruction's. */
 void stack_in_apic(void)
 {
-	struct descriptor_ptr gdtr;
-	uint64_t *tss;
-	uint16_t tr;
-
 	cli();
 	wrmsr(0x1b, rdmsr(0x1b) & ~0xc00ul);
 	wrmsr(0x1b, rdmsr(0x1b) | 0x800);
-	__asm__ volatile("sgdt %0; str %1" : "=m"(gdtr), "=r"(tr));
-	tss = (uint64_t *)(gdtr.base + tr);
-	tss = (uint64_t *)((tss[0] >> 16 & 0xffffff) | (tss[0] >> 56 & 0xff) << 24 | tss[1] << 32);
-	*(uint64_t *)((char *)tss + 36) = APIC + 0x800; /* IST 1 */
+	*(uint64_t *)((char *)own_tss() + 36) = APIC + 0x800; /* IST 1 */
 	__asm__ volatile("ud2");
 }
 
@@ -473,13 +477,19 @@ void endless_exception(void)
 /* A breakpoint on the stack that its own exception is pushed to. */
 void endless_debug(void)
 {
-	struct cpu *c = this_cpu();
+	uint64_t *tss = own_tss(), stack = *(uint64_t *)((char *)tss + 36); /* IST 1 */
 
-	(void)c;
-	cli();
+	__asm__ volatile("mov %0, %%db0; mov %1, %%db7; push %%rax; pop %%rax; ud2" ::"r"((stack & ~15ul) - 8), "r"(0xd0402ul)
+			 : "memory");
+}
+
+/* No exits but those of the machine's interrupts, which a guest cannot turn off. */
+void endless_nothing(void)
+{
+	if (option("cli", 1))
+		cli();
 	for (;;)
-		__asm__ volatile("mov %%rsp, %%rax; and $-8, %%rax; sub $16, %%rax; mov %%rax, %%db0; mov $0xf0402, %%eax; "
-				 "mov %%rax, %%db7; push %%rax; pop %%rax" ::: "rax", "memory");
+		;
 }
 
 void endless_pause(void)

@@ -82,8 +82,12 @@ static void launch(unsigned n, domid_t victim)
 	unsigned failed = failures, ended;
 	char words[128];
 
-	snprintf(words, sizeof(words), "hostile attack=%u victim=%u seed=%lu calls=%lu scale=%lu", n, victim,
-		 option("seed", 1) + n, option("calls", 1000000), option("scale", 100));
+	if (intel && (a->fn == endless_cpuid_2 || a->fn == endless_nothing)) {
+		print("left out %u %s: Bochs has no interrupt end a guest's run that entered with IF clear\n", n, a->name);
+		return;
+	}
+	snprintf(words, sizeof(words), "hostile attack=%u victim=%u seed=%lu calls=%lu scale=%lu cli=%lu", n, victim,
+		 option("seed", 1) + n, option("calls", 1000000), option("scale", 100), option("cli", 1));
 	if (domu_build(&d, words, a->vcpus, a->extra)) {
 		unsigned port = alloc_unbound(0, d.id);
 		uint64_t built = free_pages();
