@@ -3,7 +3,7 @@
 # docs.sh ROOT: every `room/file.c:name` in docs/ is a word of that file, and every file named so exists.
 cd "$1" || exit 1
 bad=0
-refs=$(grep -ohE '`[a-z]+/[a-z0-9_]+\.(c|S|h|def)(:[A-Za-z0-9_]+)?' docs/*.md | tr -d '`' | sort -u)
+refs=$(grep -ohE '`[a-z]+/[a-z0-9_]+\.(c|S|h|def)\b(:[A-Za-z0-9_]+)?' docs/*.md | tr -d '`' | sort -u)
 for ref in $refs; do
 	file=hv/${ref%%:*} name=${ref#*:}
 	if [ ! -f "$file" ]; then
