@@ -187,6 +187,8 @@ static void count_domain(struct domain *d)
 		gfn++;
 	}
 	expected[d->shared_info_mfn]++;
+	for (unsigned i = 0; i < d->released.n; i++)
+		expected[d->released.mfn[i]]++;
 	for (unsigned i = 0; i < d->grant.frames; i++)
 		expected[d->grant.shared_mfn[i]]++;
 	for (unsigned i = 0; i < d->evtchn.fifo_words / 1024; i++)
@@ -298,6 +300,7 @@ static void end_dom0(void)
 	int rc;
 
 	d->dying = DOM_DYING;
+	foreign_release(d);
 	evtchn_destroy(d);
 	while ((rc = grant_relinquish(d)) == -ERESTART)
 		;
