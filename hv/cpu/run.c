@@ -109,6 +109,9 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	if (unlikely(v->stopped || v->domain->pause_count) && e.reason != EXIT_EXCEPTION && e.reason != EXIT_TRIPLE_FAULT)
 		return;
 	exit_handle(v, &e);
+	/* The next entry delivers an event. A guest can make that exit before the CPU looks at its interrupts, each time. */
+	if (unlikely(v->exc_pending || v->nmi_pending || (v->irq_offered >= 0 && !e.irq_taken)))
+		__asm__ volatile("sti; nop; cli" ::: "memory");
 }
 
 /* Waits for an interrupt. STI's shadow makes sure that one that is already pending ends the HLT. */
