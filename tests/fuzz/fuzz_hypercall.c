@@ -28,7 +28,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <xen/event_channel.h>
 #include <xen/grant_table.h>
+#include <xen/memory.h>
+#include <xen/vcpu.h>
 
 #define PAGES    2048   /* of machine memory */
 #define FREE_LOW 16     /* the first pages are not the heap's */
@@ -383,6 +386,44 @@ static void patch(struct input *in, uint8_t *page)
 	}
 }
 
+/* What a sane guest would pass for the calls that move frames and references, to be patched or not. x, y, z: small numbers. */
+static void sane(unsigned nr, unsigned cmd, uint8_t *page, unsigned x, unsigned y, domid_t z)
+{
+	uint64_t array = (ARG_GFN + 1) << PAGE_SHIFT, *words = (uint64_t *)(page + PAGE_SIZE);
+
+	if (nr == __HYPERVISOR_grant_table_op && cmd == GNTTABOP_map_grant_ref)
+		*(struct gnttab_map_grant_ref *)page = (struct gnttab_map_grant_ref){
+			.host_addr = (uint64_t)(RAM + x) << PAGE_SHIFT, .ref = y % 8, .dom = z,
+			.flags = GNTMAP_host_map | (y & 8 ? GNTMAP_readonly : 0)
+		};
+	if (nr == __HYPERVISOR_grant_table_op && cmd == GNTTABOP_unmap_grant_ref)
+		*(struct gnttab_unmap_grant_ref *)page = (struct gnttab_unmap_grant_ref){
+			.host_addr = (uint64_t)(RAM + x) << PAGE_SHIFT, .handle = y % 8
+		};
+	if (nr == __HYPERVISOR_memory_op && cmd == XENMEM_add_to_physmap_batch) {
+		*(struct xen_add_to_physmap_batch *)page = (struct xen_add_to_physmap_batch){
+			.domid = DOMID_SELF, .space = XENMAPSPACE_gmfn_foreign, .size = 1, .u.foreign_domid = z,
+			.idxs.p = (void *)array, .gpfns.p = (void *)(array + 8), .errs.p = (void *)(array + 16)
+		};
+		words[0] = 16 + y % 32;
+		words[1] = RAM + x;
+	}
+	if (nr == __HYPERVISOR_memory_op && cmd == XENMEM_remove_from_physmap)
+		*(struct xen_remove_from_physmap *)page = (struct xen_remove_from_physmap){ .domid = DOMID_SELF, .gpfn = y & 1 ? RAM + x : 16 + x };
+	if (nr == __HYPERVISOR_vcpu_op && cmd == VCPUOP_register_vcpu_info)
+		((uint64_t *)page)[0] = 48 + x % 16;
+	if (nr == __HYPERVISOR_event_channel_op && cmd == EVTCHNOP_init_control) {
+		((uint64_t *)page)[0] = 48 + x % 16; /* control_gfn */
+		((uint32_t *)page)[3] = y % VCPUS;
+	}
+	if (nr == __HYPERVISOR_event_channel_op && cmd == EVTCHNOP_expand_array)
+		((uint64_t *)page)[0] = 48 + x % 16;
+	if (nr == __HYPERVISOR_event_channel_op && cmd == EVTCHNOP_alloc_unbound)
+		((domid_t *)page)[0] = DOMID_SELF, ((domid_t *)page)[1] = z;
+	if (nr == __HYPERVISOR_event_channel_op && cmd == EVTCHNOP_bind_interdomain)
+		((domid_t *)page)[0] = z, ((uint32_t *)page)[1] = 1 + x % 4;
+}
+
 /* The argument and the array of a call are where the domain has its pages ARG_GFN and the next, if it still has them. */
 static void one_call(struct input *in)
 {
@@ -399,11 +440,28 @@ static void one_call(struct input *in)
 	unsigned tries = 0;
 	int64_t rc;
 
+	static const uint8_t frequent[][2] = {
+		{ __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref }, { __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref },
+		{ __HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch }, { __HYPERVISOR_memory_op, XENMEM_remove_from_physmap },
+		{ __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info },	 { __HYPERVISOR_event_channel_op, EVTCHNOP_init_control },
+		{ __HYPERVISOR_event_channel_op, EVTCHNOP_expand_array }, { __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound },
+		{ __HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain },
+	};
+	if (who & 0x40) {
+		unsigned y = cmd, z = count;
+
+		cmd = frequent[nr % ARRAY_SIZE(frequent)][1];
+		nr = frequent[nr % ARRAY_SIZE(frequent)][0];
+		count = nr == __HYPERVISOR_vcpu_op ? y % VCPUS : 1;
+		sane(nr, cmd, page, (unsigned)take(in, 1) % 16, y, (domid_t)(z % DOMS));
+		arg[0] = cmd, arg[2] = count;
+	} else {
+		nr = numbers[nr % ARRAY_SIZE(numbers)];
+	}
 	for (unsigned n = (unsigned)take(in, 1) % 24; n--;)
 		patch(in, page);
 	if (!v || v->stopped)
 		return;
-	nr = numbers[nr % ARRAY_SIZE(numbers)];
 	if (nr == __HYPERVISOR_multicall || nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op)
 		arg[0] = at, arg[1] = count;
 	if (nr == __HYPERVISOR_domctl)
