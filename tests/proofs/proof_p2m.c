@@ -135,20 +135,34 @@ static void change(bool clear)
 	want_type = clear ? P2M_NONE : t;
 }
 
-void proof_set_get_clear(void)
+static void run(void)
 {
-	enum p2m_type t;
-	mfn_t got;
-
 	for (unsigned i = 0; i < FRAMES; i++) {
 		records[i].type = (uint8_t)any_below(FRAME_NOTRAM + 1);
 		records[i].owner = (uint16_t)nondet_unsigned();
 	}
 	watched = any_gfn();
 	d.p2m.root = core_alloc(0);
+	d.p2m.table_pages = 1;
+	d.p2m.max_tables = nondet_unsigned();
 	change(false);
 	change(false);
 	change(true);
+}
+
+void proof_set_get_clear(void)
+{
+	enum p2m_type t;
+	mfn_t got;
+
+	run();
 	got = p2m_get(&d, watched, &t, NULL);
 	prove(got == want && t == want_type);
+}
+
+/* Not so: it shows that the proof above is about something. */
+void proof_nothing_mapped(void)
+{
+	run();
+	prove(want == INVALID_MFN);
 }
