@@ -2,7 +2,7 @@
 /*
  * Attacks, each in a domain of its own. The core must stay up, the service domain must get its timer in time, the domain
  * must end as its attack says, and afterwards the free memory must be what it was. `only=N` runs one, `from=N` leaves
- * the first ones out.
+ * the first ones out, `repeat=N` goes round.
  */
 #include "attacks.h"
 
@@ -121,11 +121,17 @@ void hostile(void)
 	if (!domu_build(&victim, "idle", 1, 0))
 		return;
 	domu_unpause(&victim);
+	for (uint64_t end = now() + SECOND; !victim.box->progress && now() < end;)
+		sleep_until(now() + MS);
+	check(victim.box->progress, "the victim does not get ready");
 	if (domu_build(&first, "busy", 2, 0)) /* the core keeps the pages that it cut up for small objects */
 		domu_destroy(&first);
-	for (unsigned i = 0; i < ARRAY_SIZE(attacks); i++)
+	for (unsigned n = 0; n < ARRAY_SIZE(attacks) * option("repeat", 1); n++) {
+		unsigned i = n % ARRAY_SIZE(attacks);
+
 		if (only == ARRAY_SIZE(attacks) ? i >= option("from", 0) : i == only)
 			launch(i, victim.id);
+	}
 	check(domu_wait(&victim, 0) == -1, "the victim stopped");
 	domu_destroy(&victim);
 }

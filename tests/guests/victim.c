@@ -15,6 +15,7 @@ void guest_idle(void)
 		e[i].flags = GTF_permit_access;
 		alloc_unbound(DOMID_SELF, 0);
 	}
+	box.progress = 1; /* it takes no more pages */
 	for (;;)
 		sched_op(SCHEDOP_block, 0);
 }
