@@ -109,8 +109,9 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	if (unlikely(v->stopped || v->domain->pause_count) && e.reason != EXIT_EXCEPTION && e.reason != EXIT_TRIPLE_FAULT)
 		return;
 	exit_handle(v, &e);
-	/* The next entry delivers an event. A guest can make that exit before the CPU looks at its interrupts, each time. */
-	if (unlikely(v->exc_pending || v->nmi_pending || (v->irq_offered >= 0 && !e.irq_taken)))
+	/* The next entry delivers an event. A guest can make that exit before the CPU looks at its interrupts, each time. And
+	 * Bochs does not look at them at all while the guest's are off. */
+	if (unlikely(v->exc_pending || v->nmi_pending || !(v->regs.rflags & BIT(9)) || (v->irq_offered >= 0 && !e.irq_taken)))
 		__asm__ volatile("sti; nop; cli" ::: "memory");
 }
 
