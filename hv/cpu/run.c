@@ -112,7 +112,7 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	/* The next entry delivers an event. A guest can make that exit before the CPU looks at its interrupts, each time. And
 	 * Bochs does not look at them at all while the guest's are off. */
 	if (unlikely(v->exc_pending || v->nmi_pending || !(v->regs.rflags & BIT(9)) || (v->irq_offered >= 0 && !e.irq_taken)))
-		__asm__ volatile("sti; nop; cli" ::: "memory");
+		interrupt_window();
 }
 
 /* Waits for an interrupt. STI's shadow makes sure that one that is already pending ends the HLT. */
