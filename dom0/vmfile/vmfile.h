@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VM files: a GKeyFile a VM, checked against a schema; docs/vm-file.md is its reference. Unknown groups and keys are kept
+ * as they are, with their comments. */
+#ifndef CARREL_VMFILE_H
+#define CARREL_VMFILE_H
+
+#include <gio/gio.h>
+
+#define VMFILE_ERROR (vmfile_error_quark())
+GQuark vmfile_error_quark(void);
+typedef enum { VMFILE_ERROR_INVALID, VMFILE_ERROR_IO, VMFILE_ERROR_UNSUPPORTED, VMFILE_ERROR_LIMIT } VmFileError;
+
+typedef enum { DISK_RAW, DISK_QCOW2, DISK_BLOCK } DiskFormat; /* a raw file, a qcow2 file, a block device (LVM, partition) */
+typedef enum { NET_NAT, NET_SHARED, NET_NONE } NetMode;       /* outside by NAT; a named shared network; a dead wire */
+typedef enum { CRASH_OFF, CRASH_RESTART, CRASH_PRESERVE } CrashAction;
+
+typedef struct {
+	char *name; /* as the guest sees it: xvda … xvdz */
+	char *file; /* absolute, or relative to the VM's own directory */
+	DiskFormat format;
+	gboolean readonly, track_changes, discard;
+} VmDisk;
+
+typedef struct {
+	char *name; /* eth0 … eth15, in the guest's order */
+	NetMode mode;
+	char *network;              /* of NET_SHARED, else NULL */
+	guint8 mac[6];              /* all zero: made from the UUID, the same each time */
+	guint64 limit_in, limit_out; /* bits a second as the guest sees them, 0: none */
+} VmInterface;
+
+/* Everything that the schema knows of a VM, with defaults filled in. */
+typedef struct {
+	char *title, *description, *uuid, *colour; /* colour: #rrggbb */
+	gboolean autostart, template, encrypted;
+	guint start_order;             /* lower starts first, stops last */
+	char *kernel, *ramdisk, *cmdline; /* kernel NULL: boot from the first disk */
+	guint vcpus, weight, cap;      /* cap: percent of one CPU, 0: none */
+	guint64 memory_min, memory_max; /* bytes */
+	CrashAction on_crash;
+	guint shutdown_timeout; /* seconds */
+	GPtrArray *disks;       /* VmDisk, in order of name */
+	GPtrArray *interfaces;  /* VmInterface */
+	GStrv devices;          /* devices it may own, as usb: or pci: names; kept for later rooms */
+	GKeyFile *keys;         /* the whole file, what we do not know included */
+} VmFile;
+
+/* Names of VMs: 1 to 48 of [a-z0-9-], not starting or ending with '-'. */
+gboolean vmfile_name_valid(const char *name, GError **error);
+/* Parses text; every error says "FILE:LINE: [group] key: reason". label: what to call the file. */
+VmFile *vmfile_parse(const char *label, const char *text, gsize length, GError **error);
+VmFile *vmfile_load(const char *path, GError **error);
+/* A file with defaults for a VM of that name: fresh UUID, a colour made from the name. */
+VmFile *vmfile_new(const char *name);
+/* Sets one key (value NULL or "": removes it) and checks the whole again; on error nothing changed. */
+gboolean vmfile_set(VmFile *file, const char *group, const char *key, const char *value, GError **error);
+char *vmfile_to_text(VmFile *file);
+/* Writes beside path, fsyncs file and directory, renames: after a power cut the old text or the new. Mode 0600. */
+gboolean vmfile_save(VmFile *file, const char *path, GError **error);
+VmFile *vmfile_copy(const VmFile *file);
+void vmfile_free(VmFile *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmFile, vmfile_free)
+
+/* Image headers, read from the first and last sectors without any other program: raw, qcow2, vhd (fixed, dynamic), vmdk
+ * (monolithic sparse, stream-optimised, flat descriptor). */
+typedef enum { IMAGE_RAW, IMAGE_QCOW2, IMAGE_VHD, IMAGE_VMDK } ImageKind;
+typedef struct {
+	ImageKind kind;
+	guint64 virtual_size; /* bytes */
+	gboolean encrypted;
+	char *backing; /* what it wants to be on top of, else NULL: an import refuses one */
+} ImageInfo;
+gboolean image_probe(int fd, ImageInfo *info, GError **error);
+void image_info_clear(ImageInfo *info);
+
+/* An OVF descriptor as far as we use it. */
+typedef struct {
+	char *name, *href, *format; /* of the file: no '/', no '..', present in the package */
+	guint64 capacity;           /* bytes */
+} OvfDisk;
+typedef struct {
+	char *title, *description;
+	guint vcpus;
+	guint64 memory; /* bytes */
+	guint interfaces;
+	GPtrArray *disks; /* OvfDisk */
+} OvfMachine;
+OvfMachine *ovf_parse(const char *text, gsize length, GError **error);
+char *ovf_write(const OvfMachine *machine, const char *const *hrefs, const guint64 *sizes);
+void ovf_free(OvfMachine *machine);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(OvfMachine, ovf_free)
+
+typedef void (*ImportProgress)(double fraction, gpointer data);
+/* Unpacks an OVA (tar; manifest digests checked where there are any) from fd into the new directory dir: descriptor parsed
+ * into *machine, disks as files named by their href. Refuses paths that climb out, links, devices, what is larger than
+ * limit bytes in all, a missing disk. On error or cancel dir is empty again. */
+gboolean ova_unpack(int fd, const char *dir, guint64 limit, OvfMachine **machine, ImportProgress progress, gpointer data,
+	GCancellable *cancellable, GError **error);
+/* Writes an OVA to fd from the machine and its disk files (stream-optimised VMDK or qcow2), with a SHA-256 manifest. */
+gboolean ova_pack(int fd, const OvfMachine *machine, const char *const *files, ImportProgress progress, gpointer data,
+	GCancellable *cancellable, GError **error);
+#endif
