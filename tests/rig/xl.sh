@@ -65,12 +65,12 @@ xl destroy g1 && xl destroy g2 || fail "xl destroy"
 until_ok 30 "g1 and g2 are gone" sh -c '! xl list g1 && ! xl list g2'
 
 # The first round fills what is kept for good: xenstored's tables, the core's allocator.
-xl create -p $dir/guest.cfg memory=64 >/dev/null && xl destroy guest || fail "create or destroy"
+xl create -p $dir/guest.cfg memory=96 >/dev/null && xl destroy guest || fail "create or destroy"
 sleep 1
 before=$(free_pages)
 n=0
 while [ $n -lt "$rounds" ]; do
-	xl create -p $dir/guest.cfg memory=64 >/dev/null && xl destroy guest || fail "round $n"
+	xl create -p $dir/guest.cfg memory=96 >/dev/null && xl destroy guest || fail "round $n"
 	n=$((n + 1))
 done
 sleep 1
