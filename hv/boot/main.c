@@ -69,6 +69,7 @@ void core_main(uint32_t magic, uint32_t info_pa)
 	init_memory(magic, info_pa);
 	init_machine();
 	dom0_build();
+	boot_modules_free();
 	map_seal();
 	printk("started in %lu ms", (rdtsc() - start) / tsc_khz);
 	console_fb_release();

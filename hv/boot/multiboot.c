@@ -4,6 +4,7 @@
  * loader's structures lie anywhere below 4 GiB, which the early tables map; all is copied before any of it is overwritten.
  */
 #include "boot.h"
+#include "frame.h"
 #include "lib.h"
 #include "map.h"
 
@@ -362,6 +363,15 @@ void boot_alloc_high(void)
 void boot_alloc_close(void)
 {
 	alloc_closed = true;
+}
+
+void boot_modules_free(void)
+{
+	for (; boot_info.nr_modules; boot_info.nr_modules--) {
+		const struct boot_module *m = &boot_info.module[boot_info.nr_modules - 1];
+
+		frame_release(m->start >> PAGE_SHIFT, DIV_ROUND_UP(m->size, PAGE_SIZE));
+	}
 }
 
 /* To the top of RAM below 4 GiB, highest first, so that none lies where the service domain's kernel goes. The order of the

@@ -19,6 +19,7 @@
 #define MS        (1000 * US)
 #define START_TIMEOUT (2000 * MS)
 #define CPU_ORDER     1
+#define TSC_ASKED     1ull
 #define STACK_ORDER   2
 _Static_assert(sizeof(struct cpu) <= PAGE_SIZE << CPU_ORDER, "struct cpu has its own pages");
 _Static_assert(STACK_SIZE == PAGE_SIZE << STACK_ORDER, "");
@@ -83,6 +84,17 @@ static struct cpu *new_cpu(uint32_t apic_id)
 	return c;
 }
 
+static void compare_tsc(struct cpu *c)
+{
+	uint64_t before = rdtsc(), other;
+
+	__atomic_store_n(&c->tsc, TSC_ASKED, __ATOMIC_SEQ_CST);
+	while ((other = __atomic_load_n(&c->tsc, __ATOMIC_ACQUIRE)) == TSC_ASKED)
+		cpu_relax();
+	__asm__ volatile("lfence" ::: "memory");
+	tsc_check(before, other, rdtsc());
+}
+
 /* Gives up the core lock while the other CPU initialises itself. One that does not come up gets an INIT and is left alone:
  * its memory stays, in case it was just slow. */
 static void start_cpu(paddr_t page, uint32_t apic_id)
@@ -101,7 +113,9 @@ static void start_cpu(paddr_t page, uint32_t apic_id)
 	if (!*started)
 		lapic_send_ipi(apic_id, ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT));
 	bool up = wait_for(&c->online, START_TIMEOUT);
-	if (!up)
+	if (up)
+		compare_tsc(c);
+	else
 		lapic_send_ipi(apic_id, ICR_INIT);
 	core_lock();
 	if (up)
@@ -165,7 +179,12 @@ void ap_main(struct cpu *c)
 	sched_init_cpu(c);
 	core_unlock();
 	__atomic_store_n(&c->online, true, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {
+		if (__atomic_load_n(&c->tsc, __ATOMIC_ACQUIRE) == TSC_ASKED) {
+			__asm__ volatile("lfence" ::: "memory");
+			__atomic_store_n(&c->tsc, rdtsc(), __ATOMIC_RELEASE);
+		}
 		cpu_relax();
+	}
 	cpu_loop();
 }

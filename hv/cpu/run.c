@@ -5,10 +5,13 @@
 #include "cpu_ops.h"
 #include "domain.h"
 #include "exit.h"
+#include "frame.h"
 #include "irq.h"
 #include "lock.h"
 #include "sched.h"
 #include "vcpu.h"
+
+#define SCRUB_FRAMES 4 /* some microseconds in which nobody else has the core lock */
 
 _Static_assert(EXIT_REASONS <= ARRAY_SIZE(((struct domain *)0)->exits), "a counter each");
 
@@ -115,12 +118,17 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 		interrupt_window();
 }
 
-/* Waits for an interrupt. STI's shadow makes sure that one that is already pending ends the HLT. */
+/* Waits for an interrupt, but zeroes free memory first, a little at a time. STI's shadow makes sure that an interrupt that is
+ * already pending ends the HLT. */
 static void idle(void)
 {
+	bool more = frame_scrub_some(SCRUB_FRAMES);
+
 	timers_program();
 	core_unlock();
-	if (!irq_any_pending())
+	if (more)
+		interrupt_window();
+	else if (!irq_any_pending())
 		__asm__ volatile("sti; hlt; cli" ::: "memory");
 	core_lock();
 }

@@ -56,6 +56,7 @@ bool boot_reserved(mfn_t mfn);
 paddr_t boot_alloc(uint64_t size, uint64_t align);
 void boot_alloc_high(void);  /* map_init() has run */
 void boot_alloc_close(void); /* frame_init() has run */
+void boot_modules_free(void); /* the service domain has its copies: their memory goes to the heap */
 /* All of [start, start + size) is RAM by the loader's map. */
 bool boot_is_ram(paddr_t start, uint64_t size);
 

@@ -18,6 +18,7 @@ struct cpu {
 	uint32_t apic_id;
 	struct vcpu *current;  /* whose state is loaded on this CPU; NULL if none. Own CPU writes. */
 	bool online;
+	uint64_t tsc;          /* while it waits for smp_release(): TSC_ASKED makes it put its TSC there */
 
 	/* Guest mode handshake (cpu/run.c). in_guest goes to 1 before entry with requests checked after it, and back to 0,
 	 * exit_seq counted up, right after the exit (and what exit_fast() does about it) and before any lock. */

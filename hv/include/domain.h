@@ -36,6 +36,10 @@ struct released {
 	struct timer timer;
 };
 
+/* credit2's largest weight, which the toolstack gives to the domain on screen; it counts as the default one there. */
+#define WEIGHT_DEFAULT    256
+#define WEIGHT_FOREGROUND 65535
+
 enum domain_dying { DOM_ALIVE = 0, DOM_DYING, DOM_DEAD };
 
 struct domain {
@@ -78,9 +82,9 @@ struct domain {
 	struct iommu_domain *iommu;/* NULL unless it has PCI devices */
 
 	/* scheduling */
-	uint32_t weight;           /* 1..65535, default 256 */
+	uint32_t weight;           /* 1..65534, default 256 */
 	uint16_t cap;              /* what the toolstack set; not enforced (docs/limits.md) */
-	bool foreground;           /* on screen; nothing sets it yet */
+	bool foreground;           /* on screen: its weight is WEIGHT_FOREGROUND */
 	int64_t tsc_offset;
 
 	unsigned max_vcpus;        /* vcpu[] slots in use */

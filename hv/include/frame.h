@@ -79,8 +79,9 @@ void frame_put(mfn_t mfn);
 
 uint64_t frame_free_pages(void);
 uint64_t frame_total_pages(void);
-/* Zeroes dirty free blocks for at most about "budget" frames; false when nothing was left to do. For idle CPUs; not called yet
- * (docs/limits.md). */
+/* Zeroes dirty free blocks for at most about "budget" frames; false when nothing was left to do. For idle CPUs. */
 bool frame_scrub_some(unsigned budget);
+/* Gives frames of boot_reserved() to the heap, which does not have them yet. */
+void frame_release(mfn_t mfn, uint64_t n);
 
 #endif

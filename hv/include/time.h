@@ -14,8 +14,7 @@ extern bool tsc_stable;   /* invariant and in step on all CPUs */
 void time_init(void);     /* calibrates the TSC and the LAPIC timer against the ACPI PM timer, HPET, PIT or CPUID 0x15 */
 /* sched/calibrate.c, for time_init: kHz of the TSC; sets lapic_timer_khz when the LAPIC timer counts. */
 uint64_t calibrate(void);
-/* A TSC value that another CPU read between two readings of this CPU's; out of step clears tsc_stable. Not called yet
- * (docs/limits.md). */
+/* A TSC value that another CPU read between two readings of this CPU's; out of step clears tsc_stable. */
 void tsc_check(uint64_t before, uint64_t other, uint64_t after);
 ns_t now(void);           /* host system time */
 uint64_t rdtsc(void);

@@ -160,6 +160,12 @@ static void block_free(mfn_t mfn, unsigned order)
 	free_pages += BIT(order);
 }
 
+void frame_release(mfn_t mfn, uint64_t n)
+{
+	for (; n; n--, mfn++)
+		block_free(mfn, 0);
+}
+
 /* Marks whole frames within the RAM entries (kept true), or all frames that other entries touch (kept false): firmware maps
  * overlap, and then the more careful reading wins. */
 static void mark_entries(bool ram, struct frame value)

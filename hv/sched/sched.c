@@ -179,7 +179,7 @@ static void charge(struct cpu *c, ns_t t)
 
 		v->ran_since = t;
 		v->cpu_time += ran;
-		v->vruntime += ran * 256 / (MAX(v->domain->weight, 1u) * (favoured(v) ? FAVOUR : 1));
+		v->vruntime += ran * WEIGHT_DEFAULT / (MAX(v->domain->weight, 1u) * (favoured(v) ? FAVOUR : 1));
 		least = v->vruntime;
 	} else if (!v && !list_empty(&c->runq)) {
 		least = list_entry(c->runq.next, struct vcpu, runq_link)->vruntime;

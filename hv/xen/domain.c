@@ -104,7 +104,7 @@ struct domain *domain_create(domid_t id, uint32_t flags, unsigned max_vcpus, uns
 	d->refs = 2; /* listed, and owner of memory */
 	d->create_flags = flags;
 	d->max_vcpus = max_vcpus;
-	d->weight = 256;
+	d->weight = WEIGHT_DEFAULT;
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	list_init(&d->link);
 	if ((*err = p2m_init(d)) || (*err = policy_init_domain(d)) || (*err = evtchn_init(d, max_evtchn_port)) ||

@@ -339,12 +339,14 @@ static int64_t domctl_scheduler_op(struct vcpu *v, struct domain *d, struct xen_
 		return -EINVAL;
 	switch (s->cmd) {
 	case XEN_DOMCTL_SCHEDOP_getinfo:
-		c->weight = (uint16_t)d->weight;
+		c->weight = d->foreground ? WEIGHT_FOREGROUND : (uint16_t)d->weight;
 		c->cap = d->cap;
 		return 0;
 	case XEN_DOMCTL_SCHEDOP_putinfo:
-		if (c->weight)
-			d->weight = c->weight;
+		if (c->weight) {
+			d->foreground = c->weight == WEIGHT_FOREGROUND;
+			d->weight = d->foreground ? WEIGHT_DEFAULT : c->weight;
+		}
 		d->cap = c->cap;
 		return 0;
 	default:
