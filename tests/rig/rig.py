@@ -6,11 +6,13 @@ import argparse
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,12 +23,14 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 CACHE = "/cache"
 
 # Exit statuses of a rig; anything else is the script's own.
-CORE_PANIC, DOM0_PANIC, LOST, TIMEOUT = 120, 121, 122, 124
+CORE_PANIC, DOM0_PANIC, LOST, REFUSED, TIMEOUT = 120, 121, 122, 123, 124
 MEANING = {CORE_PANIC: "the core panicked", DOM0_PANIC: "the service domain panicked",
-           LOST: "the machine stopped before the script's end", TIMEOUT: "time limit reached"}
+           LOST: "the machine stopped before the script's end",
+           REFUSED: "the core refused to start", TIMEOUT: "time limit reached"}
 
 ENDINGS = [
     (re.compile(r"^carrel: panic"), CORE_PANIC),
+    (re.compile(r"^carrel: cannot start: "), REFUSED),
     (re.compile(r"^\(XEN\) Panic on CPU|^Panic on CPU"), CORE_PANIC),
     (re.compile(r"Kernel panic - not syncing"), DOM0_PANIC),
     (re.compile(r"^\(XEN\) Hardware Dom0 crashed|^carrel: .*service domain (crashed|died)"), DOM0_PANIC),
@@ -66,6 +70,12 @@ def options(argv):
     p.add_argument("--guest", metavar="FILE",
                    help="boot this PVH ELF alone as the service domain, with --dom0-cmdline; a bare name is one of tests/guests")
     p.add_argument("--core-file", metavar="FILE", help="boot this ELF instead of the one that was built")
+    p.add_argument("--accel", choices=["tcg", "kvm", "auto"], default="tcg",
+                   help="of amd: tcg emulates the CPU (tests are sure of it); kvm lends this machine's, if it may nest; auto: kvm if it can")
+    p.add_argument("--without", choices=["iommu", "svm", "acpi", "kernel", "pvh"], action="append", default=[],
+                   help="a machine or boot loader that lacks it; pvh: Debian's bzImage as the kernel (amd, --direct)")
+    p.add_argument("--refused", metavar="WORD",
+                   help="succeed when the core refuses to start with a message that has this word, on serial and on the screen")
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
     p.add_argument("--channel", choices=["ttyS1", "hvc0"], default="ttyS1",
                    help="what carries the script's output from the disk rig: a second serial port, or the console")
@@ -213,11 +223,29 @@ def dom0_cmdline(opts, interactive):
     return f"{line} {opts.dom0_cmdline}".strip()
 
 
+def kvm_nests():
+    """Whether this machine's KVM gives its guests VT-x or SVM."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    for module in ("kvm_intel", "kvm_amd"):
+        try:
+            with open(f"/sys/module/{module}/parameters/nested") as f:
+                return f.read().strip() in ("Y", "1")
+        except OSError:
+            pass
+    return False
+
+
 def qemu_base(opts, run, interactive):
+    kvm = opts.accel == "kvm" or opts.accel == "auto" and kvm_nests()
+    if kvm:
+        say("this machine's processor by nested KVM (--accel tcg emulates one)")
+    machine = f"q35,kernel-irqchip={'split' if kvm else 'off'}" + (",acpi=off" if "acpi" in opts.without else "")
+    cpu = "host" if kvm else QEMU_CPU.replace("+svm,+npt", "-svm") if "svm" in opts.without else QEMU_CPU
     args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-M", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-cpu", QEMU_CPU,
+            "-M", machine, "-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", cpu,
             "-smp", str(opts.smp), "-m", opts.mem or ("2G" if opts.direct else "3G"),
-            "-device", "intel-iommu,intremap=on",
+            *([] if "iommu" in opts.without else ["-device", "intel-iommu,intremap=on"]),
             "-chardev", f"stdio,id=console,signal={'off' if interactive else 'on'}",
             "-serial", "chardev:console",
             "-qmp", f"unix:{run}/qmp,server=on,wait=off"]
@@ -229,6 +257,8 @@ def dom0_files(opts, run):
     if opts.guest:
         return [opts.guest]
     small = small_parts()
+    if "pvh" in opts.without:
+        return glob.glob("/opt/dom0/boot/vmlinuz-*")[:1]
     initramfs = f"{run}/initramfs"
     with open(initramfs, "wb") as out:
         with open(f"{small}/dom0.cpio", "rb") as f:
@@ -243,7 +273,8 @@ def direct(opts, run, interactive):
     return qemu_base(opts, run, interactive) + [
         "-vga", "std",
         "-kernel", core_file(opts), "-append", core_cmdline(opts),
-        "-initrd", ",".join([f"{kernel} {double(dom0_cmdline(opts, interactive))}", *initramfs]),
+        *([] if "kernel" in opts.without else
+          ["-initrd", ",".join([f"{kernel} {double(dom0_cmdline(opts, interactive))}", *initramfs])]),
     ] + opts.qemu_args.split()
 
 
@@ -341,32 +372,54 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
                 console.finish(TIMEOUT, 0)
                 return
     finally:
+        run = os.path.dirname(console.log.name)
         if opts.screenshot and opts.cpu == "amd":
-            screenshot(opts, os.path.dirname(console.log.name))
+            qmp(run, "screendump", filename=opts.screenshot, format="png")
+        if opts.refused:
+            refusal(opts, run, console)
         if proc.poll() is None:
             proc.kill()  # its disks are copies
             proc.wait()
 
 
-def screenshot(opts, run):
-    import json
-    import socket
+def qmp(run, command, **arguments):
+    """What QEMU answers to one command; None if it can't be asked any more."""
     s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
     try:
         s.connect(f"{run}/qmp")
-        s.settimeout(10)
         stream = s.makefile("rw")
         stream.readline()
-        for command, arguments in (("qmp_capabilities", {}),
-                                   ("screendump", {"filename": opts.screenshot, "format": "png"})):
-            stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        for execute, values in (("qmp_capabilities", {}), (command, arguments)):
+            stream.write(json.dumps({"execute": execute, "arguments": values}) + "\n")
             stream.flush()
-            while True:
+            answer = {}
+            while "return" not in answer and "error" not in answer:
                 answer = json.loads(stream.readline())
-                if "return" in answer or "error" in answer:
-                    break
-    except OSError as e:
-        say(f"no screenshot: {e}")
+        return answer.get("return")
+    except (OSError, ValueError) as e:
+        say(f"QEMU did not answer to {command}: {e}")
+        return None
+
+
+def refusal(opts, run, console):
+    """One clear message on serial and on the screen (VGA text, 80 cells a row), and a machine that stands still."""
+    said = [line for line in console.last if line.startswith("carrel: cannot start: ")]
+    console.status = 1
+    if not said or opts.refused not in said[0]:
+        say(f"no refusal that says \"{opts.refused}\"")
+        return
+    if opts.cpu == "amd":
+        qmp(run, "pmemsave", val=0xb8000, size=80 * 25 * 2, filename=f"{run}/screen")
+        with open(f"{run}/screen", "rb") as f:
+            screen = f.read()[::2].decode("cp437")
+        if opts.refused not in screen or "cannot start" not in screen:
+            say("it is not on the screen")
+            return
+        if (qmp(run, "query-status") or {}).get("status") != "running":
+            say("the machine did not stay on for the message to be read")
+            return
+    console.status = 0
 
 
 def iso(opts, run, interactive):
