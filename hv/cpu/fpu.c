@@ -190,6 +190,8 @@ static void domain_barrier(const struct domain *d)
 	last_domid[id] = d->id;
 	if (has_ibpb)
 		wrmsr(MSR_PRED_CMD, 1);
+	/* Not all CPUs' IBPB reaches the return stack, which has 32 places at most. */
+	__asm__ volatile(".rept 32; call 1f; int3; 1:; .endr; add $256, %%rsp" ::: "memory", "cc");
 	if (cpu_need_l1d_flush)
 		wrmsr(MSR_FLUSH_CMD, 1);
 }

@@ -26,6 +26,7 @@ svm_enter:
 	mov	8(%rsp), %rdi
 	GPRS(SAVE)
 	pop	GPR(7)
+	FORGET_GUEST
 	mov	8(%rsp), %rax
 	vmload	%rax
 	cli

@@ -31,6 +31,7 @@ vmx_exit_point:
 	mov	%rax, GPR(0)
 	GPRS(SAVE)
 	pop	GPR(7)
+	FORGET_GUEST
 	xor	%eax, %eax
 4:	add	$8, %rsp
 	POP_HOST

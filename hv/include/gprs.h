@@ -14,4 +14,10 @@
 #define PUSH_HOST push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15
 #define POP_HOST  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp
 
+/* The guest left its own return addresses in the CPU's return stack, and its values in registers. From here to the next entry
+ * three returns have no call of their own (svm_enter, run, run_guest): they find these. */
+#define FORGET_GUEST                                                                                                   \
+	.rept 8; call 77f; int3; 77:; .endr; add $64, %rsp;                                                            \
+	xor %ecx, %ecx; xor %edx, %edx; xor %esi, %esi; xor %r8d, %r8d; xor %r9d, %r9d; xor %r10d, %r10d; xor %r11d, %r11d
+
 #endif
