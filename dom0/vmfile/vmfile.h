@@ -10,6 +10,8 @@
 GQuark vmfile_error_quark(void);
 typedef enum { VMFILE_ERROR_INVALID, VMFILE_ERROR_IO, VMFILE_ERROR_UNSUPPORTED, VMFILE_ERROR_LIMIT } VmFileError;
 
+enum { VM_MAX_DISKS = 26, VM_MAX_INTERFACES = 16, VM_MAX_VCPUS = 128 };
+
 typedef enum { DISK_RAW, DISK_QCOW2, DISK_BLOCK } DiskFormat; /* a raw file, a qcow2 file, a block device (LVM, partition) */
 typedef enum { NET_NAT, NET_SHARED, NET_NONE } NetMode;       /* outside by NAT; a named shared network; a dead wire */
 typedef enum { CRASH_OFF, CRASH_RESTART, CRASH_PRESERVE } CrashAction;
@@ -25,23 +27,26 @@ typedef struct {
 	char *name; /* eth0 … eth15, in the guest's order */
 	NetMode mode;
 	char *network;              /* of NET_SHARED, else NULL */
-	guint8 mac[6];              /* all zero: made from the UUID, the same each time */
+	guint8 mac[6];              /* made from UUID and name when the file has none: the same each time, never all zero */
 	guint64 limit_in, limit_out; /* bits a second as the guest sees them, 0: none */
 } VmInterface;
 
 /* Everything that the schema knows of a VM, with defaults filled in. */
 typedef struct {
-	char *title, *description, *uuid, *colour; /* colour: #rrggbb */
+	char *title, *description;     /* "" when the file has none: the VM's name stands for the title */
+	char *uuid, *colour;           /* lower case; #rrggbb */
 	gboolean autostart, template, encrypted;
 	guint start_order;             /* lower starts first, stops last */
-	char *kernel, *ramdisk, *cmdline; /* kernel NULL: boot from the first disk */
+	char *kernel, *ramdisk, *cmdline; /* kernel NULL: boot from the first disk; paths as VmDisk.file */
 	guint vcpus, weight, cap;      /* cap: percent of one CPU, 0: none */
 	guint64 memory_min, memory_max; /* bytes */
 	CrashAction on_crash;
 	guint shutdown_timeout; /* seconds */
 	GPtrArray *disks;       /* VmDisk, in order of name */
 	GPtrArray *interfaces;  /* VmInterface */
-	GStrv devices;          /* devices it may own, as usb: or pci: names; kept for later rooms */
+	GStrv devices;          /* devices it may own, as usb: or pci: names, never NULL; kept for later rooms */
+	gboolean fresh_uuid;    /* the file had none: this one is in keys, so save it, or put the VM's old one back */
+	GStrv unknown;          /* "FILE:LINE: [group] key: not known, kept" for whom it may concern; never NULL */
 	GKeyFile *keys;         /* the whole file, what we do not know included */
 } VmFile;
 
@@ -50,16 +55,24 @@ gboolean vmfile_name_valid(const char *name, GError **error);
 /* Parses text; every error says "FILE:LINE: [group] key: reason". label: what to call the file. */
 VmFile *vmfile_parse(const char *label, const char *text, gsize length, GError **error);
 VmFile *vmfile_load(const char *path, GError **error);
-/* A file with defaults for a VM of that name: fresh UUID, a colour made from the name. */
+/* A file with defaults for a VM of that name: fresh UUID, a colour made from the name, eth0 by NAT, no disk. */
 VmFile *vmfile_new(const char *name);
-/* Sets one key (value NULL or "": removes it) and checks the whole again; on error nothing changed. */
+/* Sets one key to a plain, unescaped value (NULL or "": removes it; key NULL or "" as well: removes the whole group, say
+ * "disk xvdb") and checks the whole again; on error nothing changed. Keys must be in the schema or start with "x-". Errors
+ * say "[group] key: reason". Pointers into file's records are stale afterwards. */
 gboolean vmfile_set(VmFile *file, const char *group, const char *key, const char *value, GError **error);
-char *vmfile_to_text(VmFile *file);
+char *vmfile_to_text(const VmFile *file);
 /* Writes beside path, fsyncs file and directory, renames: after a power cut the old text or the new. Mode 0600. */
-gboolean vmfile_save(VmFile *file, const char *path, GError **error);
+gboolean vmfile_save(const VmFile *file, const char *path, GError **error);
 VmFile *vmfile_copy(const VmFile *file);
 void vmfile_free(VmFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmFile, vmfile_free)
+
+/* 512M, 20G (powers of 1024) or plain bytes, and back in the largest unit that divides it. */
+gboolean vmfile_size_parse(const char *text, guint64 *bytes, GError **error);
+char *vmfile_size_format(guint64 bytes);
+/* 52:54:00:12:34:56 */
+char *vmfile_mac_format(const guint8 mac[6]);
 
 /* Image headers, read from the first and last sectors without any other program: raw, qcow2, vhd (fixed, dynamic), vmdk
  * (monolithic sparse, stream-optimised, flat descriptor). */
