@@ -224,6 +224,8 @@ static gboolean store_path(const char *text, char **value, GError **error)
 
 	if (!check_text(text, FALSE, 1024, error))
 		return FALSE;
+	if (g_str_equal(text, "/"))
+		return refuse(error, "is no file");
 	for (char **p = parts; *p; p++)
 		if (g_str_equal(*p, "") || g_str_equal(*p, ".") || g_str_equal(*p, ".."))
 			return refuse(error, "is not a plain path: it has an empty, '.' or '..' part");

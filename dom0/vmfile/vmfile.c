@@ -143,6 +143,14 @@ static gboolean add_interface(const Lines *lines, VmFile *file, const char *grou
 	return TRUE;
 }
 
+static void add_unknown(GStrvBuilder *unknown, const Lines *lines, const char *group, const char *key)
+{
+	g_autofree char *where = lines_where(lines, group, key);
+
+	if (!g_str_has_prefix(key ? key : group, "x-"))
+		g_strv_builder_take(unknown, g_strconcat(where, ": not known, kept", NULL));
+}
+
 /* Every group's record; names of what nobody knows go to unknown. */
 static gboolean add_groups(const Lines *lines, VmFile *file, GError **error)
 {
@@ -160,11 +168,11 @@ static gboolean add_groups(const Lines *lines, VmFile *file, GError **error)
 			good = add_interface(lines, file, *group, error);
 		if (!good)
 			return FALSE;
-		if (!kind && !g_str_has_prefix(*group, "x-"))
-			g_strv_builder_take(unknown, g_strconcat(lines_where(lines, *group, NULL), ": not known, kept", NULL));
+		if (!kind)
+			add_unknown(unknown, lines, *group, NULL);
 		for (char **key = keys; kind && *key; key++)
-			if (!schema_find(kind, *key) && !g_str_has_prefix(*key, "x-"))
-				g_strv_builder_take(unknown, g_strconcat(lines_where(lines, *group, *key), ": not known, kept", NULL));
+			if (!schema_find(kind, *key))
+				add_unknown(unknown, lines, *group, *key);
 	}
 	file->unknown = g_strv_builder_end(unknown);
 	return TRUE;
