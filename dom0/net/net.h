@@ -23,7 +23,7 @@ typedef struct {
 /* What a port becomes. Strings are owned by the plan. */
 typedef struct {
 	char bridge[16]; /* cr-… , at most IFNAMSIZ - 1 */
-	char vif[16];    /* the back-end interface's name to ask libxl for */
+	char vif[16];    /* the back-end interface's name to ask libxl for: the rules know the VM by it (leaves room for "-emu") */
 	char address4[16], gateway4[16];
 	guint8 prefix4;
 	char address6[46], gateway6[46]; /* unique local; prefix 64 */
@@ -38,10 +38,18 @@ char *net_plan_rules(NetPlan *plan);   /* for 'nft -f', one transaction, table i
 char *net_plan_dnsmasq(NetPlan *plan); /* its configuration file */
 /* Makes bridges, addresses, rules, sysctls; starts, reloads or stops dnsmasq; removes bridges no port has any more. */
 gboolean net_apply(NetPlan *plan, const char *run_dir, GError **error);
-/* After a vif came up: bandwidth limits, isolation and no IPv6 autoconfiguration of our side. */
+/* After a vif came up: bandwidth limits, isolation and no IPv6 autoconfiguration of our side. vif must have the planned name;
+ * it is put on its bridge if it is on none. To be called again when the limits have changed. */
 gboolean net_port_up(NetPlan *plan, gsize port, const char *vif, GError **error);
 /* Everything of ours goes. */
 gboolean net_remove(const char *run_dir, GError **error);
 void net_plan_free(NetPlan *plan);
+
+/* Before net_apply. Where dnsmasq finds its upstream servers; NULL: /etc/resolv.conf. */
+gboolean net_plan_set_resolver(NetPlan *plan, const char *resolv_conf, GError **error);
+/* Domains of the company's own, whose names may have private addresses (all others are refused: DNS rebinding). */
+gboolean net_plan_set_private_domains(NetPlan *plan, const char *const *domains, GError **error);
+/* A pidfd of the running dnsmasq, to watch for its end (then call net_apply again); -1 and no error when none runs. */
+int net_dnsmasq_pidfd(const char *run_dir, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NetPlan, net_plan_free)
 #endif
