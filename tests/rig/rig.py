@@ -73,7 +73,7 @@ def options(argv):
     p.add_argument("--accel", choices=["tcg", "kvm", "auto"], default="tcg",
                    help="of amd: tcg emulates the CPU (tests are sure of it); kvm lends this machine's, if it may nest; auto: kvm if it can")
     p.add_argument("--without", choices=["iommu", "svm", "acpi", "kernel", "pvh"], action="append", default=[],
-                   help="a machine or boot loader that lacks it; pvh: Debian's bzImage as the kernel (amd, --direct)")
+                   help="a machine or boot loader that lacks it; pvh: Debian's bzImage as the kernel (--direct); acpi: of UEFI (SeaBIOS makes its own tables)")
     p.add_argument("--refused", metavar="WORD",
                    help="succeed when the core refuses to start with a message that has this word, on serial and on the screen")
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
@@ -403,19 +403,20 @@ def qmp(run, command, **arguments):
 
 
 def refusal(opts, run, console):
-    """One clear message on serial and on the screen (VGA text, 80 cells a row), and a machine that stands still."""
+    """One clear message on serial and, where that is VGA text, on the screen, and a machine that stands still."""
     said = [line for line in console.last if line.startswith("carrel: cannot start: ")]
     console.status = 1
     if not said or opts.refused not in said[0]:
         say(f"no refusal that says \"{opts.refused}\"")
         return
-    if opts.cpu == "amd":
+    if opts.direct:
         qmp(run, "pmemsave", val=0xb8000, size=80 * 25 * 2, filename=f"{run}/screen")
         with open(f"{run}/screen", "rb") as f:
             screen = f.read()[::2].decode("cp437")
         if opts.refused not in screen or "cannot start" not in screen:
             say("it is not on the screen")
             return
+    if opts.cpu == "amd":
         if (qmp(run, "query-status") or {}).get("status") != "running":
             say("the machine did not stay on for the message to be read")
             return
