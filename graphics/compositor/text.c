@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desk.h"
+
+#include <drm_fourcc.h>
+#include <math.h>
+#include <pango/pangocairo.h>
+#include <wlr/interfaces/wlr_buffer.h>
+
+typedef struct {
+	struct wlr_buffer base;
+	cairo_surface_t *surface;
+} TextBuffer;
+
+static void buffer_destroy(struct wlr_buffer *base)
+{
+	TextBuffer *buffer = wl_container_of(base, buffer, base);
+
+	cairo_surface_destroy(buffer->surface);
+	g_free(buffer);
+}
+
+static bool buffer_begin(struct wlr_buffer *base, uint32_t flags, void **data, uint32_t *format, size_t *stride)
+{
+	TextBuffer *buffer = wl_container_of(base, buffer, base);
+
+	if (flags & WLR_BUFFER_DATA_PTR_ACCESS_WRITE)
+		return false;
+	*data = cairo_image_surface_get_data(buffer->surface);
+	*format = DRM_FORMAT_ARGB8888;
+	*stride = (size_t)cairo_image_surface_get_stride(buffer->surface);
+	return true;
+}
+
+static void buffer_end(struct wlr_buffer *base)
+{
+	(void)base;
+}
+
+static const struct wlr_buffer_impl buffer_impl = {
+	.destroy = buffer_destroy,
+	.begin_data_ptr_access = buffer_begin,
+	.end_data_ptr_access = buffer_end,
+};
+
+static PangoLayout *lay_out(cairo_t *cairo, const TextStyle *style, const char *string)
+{
+	PangoLayout *layout = pango_cairo_create_layout(cairo);
+	PangoFontDescription *font = pango_font_description_from_string(style->font);
+
+	pango_layout_set_font_description(layout, font);
+	pango_font_description_free(font);
+	pango_layout_set_alignment(layout, PANGO_ALIGN_CENTER);
+	if (style->width > 0) {
+		pango_layout_set_width(layout, style->width * PANGO_SCALE);
+		pango_layout_set_wrap(layout, PANGO_WRAP_WORD_CHAR);
+	} else {
+		pango_layout_set_single_paragraph_mode(layout, TRUE);
+	}
+	pango_layout_set_text(layout, string, -1);
+	return layout;
+}
+
+static TextBuffer *draw(const TextStyle *style, const char *string, int *width, int *height)
+{
+	cairo_surface_t *probe = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1);
+	cairo_t *cairo = cairo_create(probe);
+	PangoLayout *layout = lay_out(cairo, style, string);
+	PangoRectangle ink;
+	TextBuffer *buffer;
+	int wide, high;
+
+	pango_layout_get_pixel_extents(layout, NULL, &ink);
+	*width = ink.width + 2 * style->padding;
+	*height = ink.height + style->padding;
+	wide = MAX(1, (int)ceil(*width * style->scale));
+	high = MAX(1, (int)ceil(*height * style->scale));
+	g_object_unref(layout);
+	cairo_destroy(cairo);
+	cairo_surface_destroy(probe);
+
+	buffer = g_new0(TextBuffer, 1);
+	buffer->surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, wide, high);
+	cairo = cairo_create(buffer->surface);
+	cairo_scale(cairo, style->scale, style->scale);
+	cairo_set_source_rgba(cairo, style->bg[0], style->bg[1], style->bg[2], style->bg[3]);
+	cairo_paint(cairo);
+	layout = lay_out(cairo, style, string);
+	cairo_set_source_rgba(cairo, style->fg[0], style->fg[1], style->fg[2], style->fg[3]);
+	cairo_move_to(cairo, style->padding - ink.x, style->padding / 2.0);
+	pango_cairo_show_layout(cairo, layout);
+	g_object_unref(layout);
+	cairo_destroy(cairo);
+	cairo_surface_flush(buffer->surface);
+	wlr_buffer_init(&buffer->base, &buffer_impl, wide, high);
+	return buffer;
+}
+
+void text_set(Text *text, const TextStyle *style, const char *string)
+{
+	g_autofree char *made_of = g_strdup_printf("%s|%g|%g,%g,%g|%g,%g,%g,%g|%d|%s", style->font, style->scale, style->fg[0],
+		style->fg[1], style->fg[2], style->bg[0], style->bg[1], style->bg[2], style->bg[3], style->width, string);
+	TextBuffer *buffer;
+	int width, height;
+
+	if (!g_strcmp0(made_of, text->made_of))
+		return;
+	buffer = draw(style, string, &width, &height);
+	wlr_scene_buffer_set_buffer(text->node, &buffer->base);
+	wlr_scene_buffer_set_dest_size(text->node, width, height);
+	wlr_buffer_drop(&buffer->base);
+	g_free(text->made_of);
+	text->made_of = g_steal_pointer(&made_of);
+}
+
+void text_clear(Text *text)
+{
+	g_clear_pointer(&text->made_of, g_free);
+}
