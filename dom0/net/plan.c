@@ -2,7 +2,7 @@
 /* Which bridge, name and addresses each port gets. Numbers come from a hash of the names and are remembered, so that a VM
  * keeps its addresses; the file network.state in the state directory has them and the two pools, which a person may edit:
  *
- *   [pool]             ipv4=10.213.0.0/16   ipv6=fdXX:XXXX:XXXX::/48 (random, made once)
+ *   [pool]             ipv4=10.213.0.0/16   ipv6=fd12:3456:789a::/48 (at random, once)
  *   [private]          VM/INTERFACE=slot    a /30 of the pool's lower half
  *   [shared]           NETWORK=slot         a /24 of its upper half
  *   [members NETWORK]  VM/INTERFACE=host */

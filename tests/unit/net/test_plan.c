@@ -15,7 +15,7 @@ static NetPort port_of(const char *vm, const char *shared, guint number)
 static char *temporary(void)
 {
 	g_autoptr(GError) error = NULL;
-	char *dir = g_dir_make_tmp("carrel-net-XXXXXX", &error);
+	char *dir = g_dir_make_tmp(NULL, &error);
 	g_assert_no_error(error);
 	return dir;
 }
