@@ -34,6 +34,8 @@ gboolean disk_clone(const char *base, const char *path, GError **error);
  * files (backing or external data) on the way in. Cancelling kills the work and removes what was written. */
 gboolean disk_convert(const char *from, const char *from_format, const char *to, const char *to_format, gboolean trusted,
 	DiskProgress progress, gpointer data, GCancellable *cancellable, GError **error);
+/* Removes an image; a template's protection first. */
+gboolean disk_remove(const char *path, GError **error);
 gboolean disk_resize(const char *path, guint64 size, GError **error); /* grows only */
 /* Repairs leaks and, when asked, more; fails with CORRUPT when the image needs a person. */
 gboolean disk_check(const char *path, gboolean repair, GError **error);
@@ -51,10 +53,22 @@ gboolean disk_snapshot(const char *dir, const char *const *disks, const char *qm
 gboolean disk_revert(const char *dir, const char *const *disks, const char *name, GError **error);                /* off */
 gboolean disk_snapshot_delete(const char *dir, const char *const *disks, const char *qmp, const char *name,
 	DiskProgress progress, gpointer data, GCancellable *cancellable, GError **error);
-/* Finishes or undoes what a power cut left half done in dir; called before a VM starts and when the daemon starts. */
+/* Finishes or undoes what a power cut left half done in dir; called before a VM starts and when the daemon starts. Only while
+ * no QEMU has the disks: for a VM that still runs when the daemon comes back it is disk_recover_running. */
 gboolean disk_recover(const char *dir, GError **error);
+gboolean disk_recover_running(const char *dir, const char *qmp, GError **error);
+/* Merges what deletions left behind (a running VM's newest layer always waits for this); off. Not urgent: after a VM stopped. */
+gboolean disk_tidy(const char *dir, const char *const *disks, DiskProgress progress, gpointer data, GCancellable *cancellable,
+	GError **error);
 
-/* Changed-block tracking: persistent dirty bitmaps in the qcow2 image. A mark is a bitmap's name. */
+/* disks: names of files in dir, or their paths; qcow2 all of them: the VM file says what they are, not their first bytes,
+ * which a guest may have written. Deleting takes a snapshot off the list first; from there on it cannot be cancelled any more
+ * and ends as done. One job at a time works on a directory, another gets BUSY. */
+
+/* Changed-block tracking: persistent dirty bitmaps in the qcow2 image. A mark is a bitmap's name. It stays true over
+ * snapshots, their deletion, and a revert to one that is younger than the mark; disk_changed says NOT_FOUND after a revert to an
+ * older one, and CORRUPT after the QEMU was killed or the power went while the VM ran: then take the whole disk, and mark
+ * anew. */
 typedef struct {
 	guint64 offset, length; /* bytes */
 } DiskExtent;
@@ -63,10 +77,15 @@ gboolean disk_unmark(const char *path, const char *qmp, const char *mark, GError
 GArray *disk_changed(const char *path, const char *qmp, const char *mark, GError **error); /* DiskExtent, in order, merged */
 
 /* Encryption: a VM's directory is on its own LUKS2 volume (a sparse file VM.luks, ext4 inside), opened while the VM runs. The
- * key is never on disk in clear; passphrase memory is wiped after use. */
+ * key is never on disk in clear; passphrase memory is wiped after use. name: of the mapping, /dev/mapper/NAME. The file system
+ * is made by the first vault_open. Opening what is open at that mountpoint and closing what is closed succeed. A wrong
+ * passphrase is WRONG_KEY; a kernel without dm-crypt or loop UNSUPPORTED (vault_create and vault_change need neither). */
 gboolean vault_create(const char *file, guint64 size, const char *passphrase, GError **error);
 gboolean vault_open(const char *file, const char *name, const char *mountpoint, const char *passphrase, GError **error);
 gboolean vault_close(const char *name, const char *mountpoint, GError **error);
+/* A copy of a passphrase in memory that is never swapped out, and is wiped when freed. */
+char *vault_secret(const char *passphrase);
+void vault_secret_free(char *secret);
 gboolean vault_change(const char *file, const char *old_passphrase, const char *new_passphrase, GError **error);
 
 /* What a running VM's QEMU may take: its share of the disk follows the screen. 0: no limit. */

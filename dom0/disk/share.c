@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A running VM's share of the disk. */
+#include "internal.h"
+
+/* The device on the disk's node, as block_set_io_throttle wants it named. */
+static char *find_device(Qmp *qmp, const char *node, const char *disk, GError **error)
+{
+	g_autoptr(JsonNode) answer = qmp_call(qmp, error, "query-block", NULL);
+	JsonArray *devices = answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+
+	if (!answer)
+		return NULL;
+	for (guint i = 0; devices && i < json_array_get_length(devices); i++) {
+		JsonObject *device = js_item(devices, i);
+
+		if (!g_strcmp0(js_string(js_object(device, "inserted"), "node-name"), node) &&
+			js_string(device, "qdev"))
+			return g_strdup(js_string(device, "qdev"));
+	}
+	g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "%s: no device of the VM's QEMU uses it", disk);
+	return NULL;
+}
+
+gboolean disk_throttle(
+	const char *socket, const char *disk, guint64 bytes_per_second, guint64 requests_per_second, GError **error)
+{
+	g_autoptr(Qmp) qmp = qmp_open(socket, error);
+	g_autoptr(GPtrArray) nodes = qmp ? qmp_nodes(qmp, error) : NULL;
+	g_autofree char *device = NULL;
+	QmpNode *node;
+
+	if (!nodes)
+		return FALSE;
+	node = qmp_image(nodes, disk);
+	if (!node) {
+		g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "%s: the VM's QEMU does not have this disk open",
+			disk);
+		return FALSE;
+	}
+	device = find_device(qmp, node->name, disk, error);
+	return device &&
+		qmp_do(qmp, error, "block_set_io_throttle",
+			"{'id': <%s>, 'bps': <%x>, 'bps_rd': <int64 0>, 'bps_wr': <int64 0>, 'iops': <%x>, 'iops_rd': <int64 0>, 'iops_wr': <int64 0>}",
+			device, (gint64)MIN(bytes_per_second, G_MAXINT64),
+			(gint64)MIN(requests_per_second, G_MAXINT64));
+}
