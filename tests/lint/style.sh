@@ -14,7 +14,7 @@ sources=$(find carrel meson.build hv dom0 tests docs installer graphics ui usb v
 code=$(printf '%s\n' "$sources" | grep -E '\.([chS]|def|lds|sh|py|build)$|^carrel$')
 
 complain "no SPDX line at the top" "$(for f in $code; do head -n 3 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f"; done)"
-complain "marks of unfinished work" "$(grep -nE '(TODO|FIXME|XXX|HACK)([^A-Za-z]|$)' $code | grep -v '^tests/lint/style.sh:')"
+complain "marks of unfinished work" "$(grep -nE '(^|[^A-Za-z])(TODO|FIXME|XXX|HACK)([^A-Za-z]|$)' $code | grep -v '^tests/lint/style.sh:')"
 complain "blanks at the end of a line" "$(grep -nE '[[:blank:]]+$' $code | head)"
 complain "text of other files in the tree" "$(grep -nE '^(<<<<<<<|>>>>>>>) ' $sources)"
 lines=$(find hv \( -name '*.[chS]' -o -name '*.def' \) -exec cat {} + | wc -l)
