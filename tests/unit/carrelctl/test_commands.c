@@ -450,21 +450,21 @@ static void test_bus_option(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/carrelctl/calls", test_calls);
-	g_test_add_func("/carrelctl/usage", test_usage);
-	g_test_add_func("/carrelctl/not-utf8", test_not_utf8);
-	g_test_add_func("/carrelctl/exit-codes", test_exit_codes);
-	g_test_add_func("/carrelctl/nobody-there", test_nobody_there);
-	g_test_add_func("/carrelctl/several", test_several);
-	g_test_add_func("/carrelctl/list", test_list);
-	g_test_add_func("/carrelctl/show", test_show);
-	g_test_add_func("/carrelctl/hostile", test_hostile);
-	g_test_add_func("/carrelctl/huge", test_huge);
-	g_test_add_func("/carrelctl/get", test_get);
-	g_test_add_func("/carrelctl/changes-stats", test_changes_stats);
-	g_test_add_func("/carrelctl/define-import-export", test_define_import_export);
-	g_test_add_func("/carrelctl/output-fails", test_output_fails);
-	g_test_add_func("/carrelctl/help", test_help);
-	g_test_add_func("/carrelctl/bus-option", test_bus_option);
+	g_test_add_func("/carrelctl/act/calls", test_calls);
+	g_test_add_func("/carrelctl/act/usage", test_usage);
+	g_test_add_func("/carrelctl/act/not-utf8", test_not_utf8);
+	g_test_add_func("/carrelctl/act/exit-codes", test_exit_codes);
+	g_test_add_func("/carrelctl/act/nobody-there", test_nobody_there);
+	g_test_add_func("/carrelctl/act/several", test_several);
+	g_test_add_func("/carrelctl/look/list", test_list);
+	g_test_add_func("/carrelctl/look/show", test_show);
+	g_test_add_func("/carrelctl/look/hostile", test_hostile);
+	g_test_add_func("/carrelctl/look/huge", test_huge);
+	g_test_add_func("/carrelctl/look/get", test_get);
+	g_test_add_func("/carrelctl/look/changes-stats", test_changes_stats);
+	g_test_add_func("/carrelctl/act/define-import-export", test_define_import_export);
+	g_test_add_func("/carrelctl/look/output-fails", test_output_fails);
+	g_test_add_func("/carrelctl/look/help", test_help);
+	g_test_add_func("/carrelctl/look/bus-option", test_bus_option);
 	return g_test_run();
 }
