@@ -101,16 +101,14 @@ static gboolean bridge_sysctls(const char *bridge, GError **error)
 	return TRUE;
 }
 
-static gboolean bridge_create(const Network *network, GError **error)
+static void put_bridge(const Network *network, GString *ip)
 {
-	g_autoptr(GString) ip = g_string_new(NULL);
 	const char *bridge = network->bridge;
 
 	g_string_append_printf(ip, "link add name %s address 02:63:72:00:%02x:%02x type bridge stp_state 0 mcast_snooping 0 "
 		"mcast_querier 0 nf_call_iptables 0 nf_call_ip6tables 0 nf_call_arptables 0\n", bridge, network->id >> 8,
 		network->id & 255);
-	g_string_append_printf(ip, "link set dev %s alias " NET_OWNER "\n", bridge);
-	return net_ip_batch(ip, error);
+	g_string_append_printf(ip, "link set dev %s alias " NET_OWNER "\nlink set dev %s addrgenmode none\n", bridge, bridge);
 }
 
 static gboolean has_other_address(const Link *link, const char *want4, const char *want6)
@@ -141,14 +139,12 @@ static void put_neighbours(NetPlan *plan, const Network *network, GString *ip)
 	}
 }
 
-static gboolean bridge_configure(NetPlan *plan, const Network *network, const Link *link, GError **error)
+static void put_addresses(NetPlan *plan, const Network *network, const Link *link, GString *ip)
 {
-	g_autoptr(GString) ip = g_string_new(NULL);
 	g_autofree char *want4 = g_strdup_printf("%s/%u", network->gateway4, network->prefix4);
 	g_autofree char *want6 = g_strdup_printf("%s/64", network->gateway6);
 	const char *bridge = network->bridge;
 
-	g_string_append_printf(ip, "link set dev %s addrgenmode none\n", bridge);
 	if (has_other_address(link, want4, want6))
 		g_string_append_printf(ip, "address flush dev %s\n", bridge);
 	g_string_append_printf(ip, "address replace %s dev %s\n", want4, bridge);
@@ -156,7 +152,6 @@ static gboolean bridge_configure(NetPlan *plan, const Network *network, const Li
 	g_string_append_printf(ip, "address replace %s/64 dev %s nodad\n", net_gateway_link_local, bridge);
 	g_string_append_printf(ip, "link set dev %s up\n", bridge);
 	put_neighbours(plan, network, ip);
-	return bridge_sysctls(bridge, error) && net_ip_batch(ip, error);
 }
 
 /* The bridges that the plan has not, and what shaped ports that are gone (all of ours: plan NULL). */
@@ -203,21 +198,27 @@ static void adopt(NetPlan *plan, GHashTable *links)
 	}
 }
 
-/* made: the bridges that are new. */
+/* All bridges in two runs of ip: made, then, when they know to be deaf, up. made: the names of the new ones. */
 static gboolean apply_bridges(NetPlan *plan, GHashTable *links, GPtrArray *made, GError **error)
 {
+	g_autoptr(GString) ip = g_string_new(NULL);
+
 	for (guint i = 0; i < plan->networks->len; i++) {
 		Network *network = g_ptr_array_index(plan->networks, i);
-		Link *link = g_hash_table_lookup(links, network->bridge);
-		if (!link) {
-			g_ptr_array_add(made, network->bridge);
-			if (!bridge_create(network, error))
-				return FALSE;
-		}
-		if (!bridge_configure(plan, network, link, error))
-			return FALSE;
+		if (g_hash_table_contains(links, network->bridge))
+			continue;
+		g_ptr_array_add(made, network->bridge);
+		put_bridge(network, ip);
 	}
-	return TRUE;
+	if (!net_ip_batch(ip, error))
+		return FALSE;
+	for (guint i = 0; i < plan->networks->len; i++) {
+		Network *network = g_ptr_array_index(plan->networks, i);
+		if (!bridge_sysctls(network->bridge, error))
+			return FALSE;
+		put_addresses(plan, network, g_hash_table_lookup(links, network->bridge), ip);
+	}
+	return net_ip_batch(ip, error);
 }
 
 /* Back to what the last successful call left. */
