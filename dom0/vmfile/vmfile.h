@@ -88,28 +88,36 @@ void image_info_clear(ImageInfo *info);
 
 /* An OVF descriptor as far as we use it. */
 typedef struct {
-	char *name, *href, *format; /* of the file: no '/', no '..', present in the package */
-	guint64 capacity;           /* bytes */
+	char *name;       /* its id in the descriptor */
+	char *href;       /* file name: one plain part, not starting with '.', no two alike */
+	char *format;     /* "vmdk", "vhd", "qcow2", "raw"; NULL when ovf_parse cannot tell, never so after ova_unpack */
+	guint64 capacity; /* bytes */
 } OvfDisk;
 typedef struct {
-	char *title, *description;
+	char *title, *description; /* fit for a VM file; NULL: none */
 	guint vcpus;
-	guint64 memory; /* bytes */
+	guint64 memory; /* bytes, whole MiB */
 	guint interfaces;
-	GPtrArray *disks; /* OvfDisk */
+	GPtrArray *disks; /* OvfDisk, in the order in which the machine has them */
 } OvfMachine;
+OvfMachine *ovf_new(void);
+/* Adds a disk; format as in OvfDisk. */
+void ovf_add_disk(OvfMachine *machine, const char *name, const char *href, const char *format, guint64 capacity);
 OvfMachine *ovf_parse(const char *text, gsize length, GError **error);
+/* The descriptor's text. hrefs, sizes: file name and bytes of each disk's file; hrefs NULL: the machine's own. */
 char *ovf_write(const OvfMachine *machine, const char *const *hrefs, const guint64 *sizes);
 void ovf_free(OvfMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(OvfMachine, ovf_free)
 
-typedef void (*ImportProgress)(double fraction, gpointer data);
-/* Unpacks an OVA (tar; manifest digests checked where there are any) from fd into the new directory dir: descriptor parsed
- * into *machine, disks as files named by their href. Refuses paths that climb out, links, devices, what is larger than
- * limit bytes in all, a missing disk. On error or cancel dir is empty again. */
+typedef void (*ImportProgress)(double fraction, gpointer data); /* from the calling thread */
+/* Unpacks an OVA (tar; manifest digests checked where there are any) from fd, a regular file, into dir, which is made or
+ * empty: descriptor parsed into *machine, disks as files named by their href. Refuses paths that climb out, links, devices,
+ * what is larger than limit bytes in all, a missing disk, an image that wants other files. On error or cancel dir is there
+ * and empty. */
 gboolean ova_unpack(int fd, const char *dir, guint64 limit, OvfMachine **machine, ImportProgress progress, gpointer data,
 	GCancellable *cancellable, GError **error);
-/* Writes an OVA to fd from the machine and its disk files (stream-optimised VMDK or qcow2), with a SHA-256 manifest. */
+/* Writes an OVA to fd, a regular file that loses what it had, from the machine and the files of its disks (stream-optimised
+ * VMDK or qcow2), in the package under their href, with a SHA-256 manifest. On error or cancel the file is empty. */
 gboolean ova_pack(int fd, const OvfMachine *machine, const char *const *files, ImportProgress progress, gpointer data,
 	GCancellable *cancellable, GError **error);
 #endif
