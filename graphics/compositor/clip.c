@@ -44,11 +44,9 @@ static void stop_reading(Clip *clip)
 	if (clip->fd >= 0)
 		close(clip->fd);
 	clip->fd = -1;
-	if (clip->bytes) {
+	if (clip->bytes && clip->bytes->len)
 		explicit_bzero(clip->bytes->data, clip->bytes->len);
-		g_byte_array_unref(clip->bytes);
-	}
-	clip->bytes = NULL;
+	g_clear_pointer(&clip->bytes, g_byte_array_unref);
 	clip->asked = NULL;
 }
 
@@ -75,12 +73,12 @@ static void say(Clip *clip, Vm *vm, const char *format, const char *title, const
 static void finish(Clip *clip)
 {
 	Vm *vm = clip->asked;
-	const char *end, *bytes = (const char *)clip->bytes->data;
-	gsize length = clip->bytes->len;
+	const char *bytes = clip->bytes->len ? (const char *)clip->bytes->data : "", *end;
+	gsize length;
 
 	/* As far as it is text; a NUL or a cut character ends it. */
-	g_utf8_validate(bytes, (gssize)length, &end);
-	length = bytes ? (gsize)(end - bytes) : 0;
+	g_utf8_validate(bytes, (gssize)clip->bytes->len, &end);
+	length = (gsize)(end - bytes);
 	if (length) {
 		drop_text(clip);
 		clip->text = g_strndup(bytes, length);

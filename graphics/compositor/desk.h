@@ -57,6 +57,7 @@ typedef struct {
 	char *socket_path;
 	GSubprocess *process; /* with [views] command= */
 	GCancellable *cancel; /* of calls to systemd about it */
+	gboolean unit_started;
 	guint retry_source, retry_delay;
 	gint64 live_since; /* g_get_monotonic_time() */
 	gint64 asked;      /* when the view was last pinged */

@@ -118,6 +118,7 @@ static void start_unit(Vm *vm)
 		g_warning("the view of %s: %s", vm->name, error->message);
 		return;
 	}
+	vm->unit_started = TRUE;
 	call_systemd(vm, "RestartUnit");
 }
 
@@ -166,8 +167,9 @@ void launch_start(Vm *vm)
 void launch_stop(Vm *vm)
 {
 	stop_command(vm);
-	if (!vm->desk->config->view_command && vm->domain >= 0 && bus_connection(vm->desk->bus))
+	if (vm->unit_started)
 		call_systemd(vm, "StopUnit");
+	vm->unit_started = FALSE;
 }
 
 static int on_shell(int fd, uint32_t mask, void *data)

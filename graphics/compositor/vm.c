@@ -49,7 +49,6 @@ static void start(Vm *vm)
 		vm_set_view(vm, VIEW_STARTING);
 	/* Who has not come in by then did not start. */
 	retry_after(vm, MAX(CONNECT_WITHIN, vm->retry_delay));
-	vm->retry_delay = MIN(vm->retry_delay * 2, vm->desk->config->retry_most);
 	launch_start(vm);
 }
 
@@ -101,6 +100,7 @@ static void on_client_destroy(struct wl_listener *listener, void *data)
 	g_message("the view of %s has ended; again in %u ms", vm->name, vm->retry_delay);
 	vm_set_view(vm, VIEW_FAILED);
 	retry_after(vm, vm->retry_delay);
+	vm->retry_delay = MIN(vm->retry_delay * 2, vm->desk->config->retry_most);
 }
 
 void vm_connected(Vm *vm, int fd)
