@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/* carrel-view DOMID: opens everything, closes the door behind it, and serves one VM until that is gone. */
+#include "sandbox.h"
+#include "view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct service {
+	GMainLoop *loop;
+	int status;
+	int manager; /* socket of the service manager, or -1 */
+};
+
+static void on_ended(void *data, const char *problem)
+{
+	struct service *s = data;
+
+	if (problem) {
+		g_warning("%s", problem);
+		s->status = 1;
+	}
+	g_main_loop_quit(s->loop);
+}
+
+static gboolean on_signal(gpointer data)
+{
+	struct service *s = data;
+
+	g_main_loop_quit(s->loop);
+	return G_SOURCE_CONTINUE;
+}
+
+/* sd_notify(3) opens a socket each time, which the sandbox forbids: this one is opened before. */
+static int open_manager(void)
+{
+	const char *path = g_getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t len = path ? strlen(path) : 0;
+	int fd;
+
+	if (!len || len >= sizeof(address.sun_path))
+		return -1;
+	memcpy(address.sun_path, path, len);
+	if (path[0] == '@')
+		address.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void tell_manager(const struct service *s, const char *what)
+{
+	if (s->manager >= 0 && send(s->manager, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		g_debug("service manager: %s", g_strerror(errno));
+}
+
+static gboolean on_watchdog(gpointer data)
+{
+	tell_manager(data, "WATCHDOG=1");
+	return G_SOURCE_CONTINUE;
+}
+
+static void start_watchdog(struct service *s)
+{
+	const char *period = g_getenv("WATCHDOG_USEC");
+	guint64 usec;
+
+	if (s->manager >= 0 && period && g_ascii_string_to_unsigned(period, 10, 2000, G_MAXUINT32, &usec, NULL))
+		g_timeout_add((guint)(usec / 2000), on_watchdog, s);
+}
+
+/* What a next life needs, in a file that is memory: it is there however this life ends. */
+static struct display_saved *open_saved(const char *dir, uint32_t domid, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("%s/view-%u.state", dir, domid);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	void *saved = MAP_FAILED;
+
+	if (fd >= 0 && !posix_fallocate(fd, 0, sizeof(struct display_saved)))
+		saved = mmap(NULL, sizeof(struct display_saved), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (saved == MAP_FAILED) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s; name another directory with --state", path,
+			    g_strerror(errno));
+		saved = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return saved;
+}
+
+static char *state, *title, *app_id;
+static gboolean vfb, follow_size, no_sandbox, version;
+
+static const GOptionEntry entries[] = {
+	{"state", 's', 0, G_OPTION_ARG_FILENAME, &state, "Keep there what the next run needs to go on (default: nothing is kept)",
+	 "DIRECTORY"},
+	{"title", 't', 0, G_OPTION_ARG_STRING, &title, "Title of the windows (default: the domain's number)", "TEXT"},
+	{"app-id", 'a', 0, G_OPTION_ARG_STRING, &app_id, "Application id of the windows (default: org.carrel.view)", "ID"},
+	{"vfb", 0, 0, G_OPTION_ARG_NONE, &vfb, "Serve vfb and its vkbd as well, which QEMU does otherwise", NULL},
+	{"follow-size", 0, 0, G_OPTION_ARG_NONE, &follow_size, "Let a running guest's display start over when the window's size changes",
+	 NULL},
+	{"no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "Keep all system calls, to debug", NULL},
+	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
+	{NULL, 0, 0, 0, NULL, NULL, NULL},
+};
+
+static bool parse(int *argc, char ***argv, uint32_t *domid, GError **error)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new("DOMID - show a guest's screen and give it input");
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return false;
+	if (version)
+		return true;
+	if (*argc != 2 || store_parse_uint((*argv)[1], 0x7fef, domid) || !*domid) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "one domain number from 1 to 32751 is needed, as 'xl list' shows it");
+		return false;
+	}
+	return true;
+}
+
+static int serve(struct xen *xen, struct wl_display *wayland, const struct view_options *options, GError **error)
+{
+	struct service s = {.loop = g_main_loop_new(NULL, FALSE), .manager = open_manager()};
+	struct view *v = view_new(xen, wayland, options, on_ended, &s);
+
+	g_unix_signal_add(SIGTERM, on_signal, &s);
+	g_unix_signal_add(SIGINT, on_signal, &s);
+	start_watchdog(&s);
+	g_message("domain %u: serving its screen and input", options->domid); /* opens the journal as well */
+	if (!no_sandbox && !sandbox_enter(error)) {
+		s.status = 1;
+	} else {
+		tell_manager(&s, "READY=1");
+		g_main_loop_run(s.loop);
+		tell_manager(&s, "STOPPING=1");
+	}
+	view_free(v);
+	g_main_loop_unref(s.loop);
+	return s.status;
+}
+
+static int run(int argc, char **argv, GError **error)
+{
+	struct view_options options = {0};
+	g_autofree char *name = NULL;
+	struct wl_display *wayland;
+	struct xen *xen;
+	int status;
+
+	if (!parse(&argc, &argv, &options.domid, error))
+		return 2;
+	if (version) {
+		g_print("carrel-view %s\n", CARREL_VERSION);
+		return 0;
+	}
+	name = g_strdup_printf("VM %u", options.domid);
+	options.title = title ? title : name;
+	options.app_id = app_id ? app_id : "org.carrel.view";
+	options.vfb = vfb;
+	options.follow_size = follow_size;
+	if (state && !(options.saved = open_saved(state, options.domid, error)))
+		return 1;
+	xen = xen_real_open(options.domid, error);
+	if (!xen)
+		return 1;
+	wayland = wl_display_connect(NULL);
+	if (!wayland) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    "no compositor at WAYLAND_DISPLAY: %s; is it running, and may this user open its socket?",
+			    g_strerror(errno));
+		xen->ops->close(xen);
+		return 1;
+	}
+	status = serve(xen, wayland, &options, error);
+	xen->ops->close(xen);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	int status;
+
+	setlocale(LC_ALL, "");
+	status = run(argc, argv, &error);
+	if (error)
+		g_printerr("carrel-view: %s\n", error->message);
+	return status;
+}

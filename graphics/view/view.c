@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "view.h"
+
+#include "framebuffer.h"
+#include "input.h"
+#include "keyboard.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+
+/* A guest that rings without end is listened to so often in a row; then its bell rests. */
+#define EVENTS_A_WHILE 64
+#define WHILE_MS       10
+
+struct view {
+	struct xen *xen;
+	struct view_options options;
+	void (*ended)(void *data, const char *problem);
+	void *data;
+	struct windows *windows;
+	struct display *display;
+	struct keyboard *keyboard;
+	struct framebuffer *framebuffer;
+	guint events, store, listen, sweep;
+	unsigned heard;
+	gint64 since;
+	GArray *resting; /* uint32_t: ports to unmask when the while is over */
+};
+
+static const char *const kinds[] = {"vdispl", "vinput", "vkbd", "vfb"};
+
+/* Screens: a display in use has the first one, else the frame buffer. */
+
+static void arbitrate(struct view *v)
+{
+	if (v->framebuffer)
+		framebuffer_yield(v->framebuffer, v->display && display_active(v->display));
+}
+
+static void on_display_show(void *data, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
+{
+	struct view *v = data;
+
+	arbitrate(v);
+	windows_screens.show(v->windows, screen, p, flip, damage);
+}
+
+static void on_display_blank(void *data, unsigned screen)
+{
+	struct view *v = data;
+
+	windows_screens.blank(v->windows, screen);
+	arbitrate(v);
+}
+
+static bool on_size(void *data, unsigned screen, uint32_t *width, uint32_t *height)
+{
+	struct view *v = data;
+
+	return windows_screens.size(v->windows, screen, width, height);
+}
+
+static const struct screen_ops display_screens = {.show = on_display_show, .blank = on_display_blank, .size = on_size};
+
+static void on_framebuffer_show(void *data, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
+{
+	windows_screens.show(((struct view *)data)->windows, screen, p, flip, damage);
+}
+
+static void on_framebuffer_blank(void *data, unsigned screen)
+{
+	windows_screens.blank(((struct view *)data)->windows, screen);
+}
+
+static const struct screen_ops framebuffer_screens = {
+	.show = on_framebuffer_show, .blank = on_framebuffer_blank, .size = on_size,
+};
+
+/* Windows. */
+
+static void on_flip_done(void *data, unsigned screen)
+{
+	struct view *v = data;
+
+	if (v->display)
+		display_flip_done(v->display, screen);
+}
+
+static void on_resized(void *data)
+{
+	struct view *v = data;
+
+	if (v->display)
+		display_resized(v->display, v->options.follow_size);
+	if (v->framebuffer)
+		xenbus_update(framebuffer_bus(v->framebuffer));
+}
+
+static void on_closed(void *data)
+{
+	struct view *v = data;
+
+	v->ended(v->data, NULL);
+}
+
+static void on_lost(void *data, const char *why)
+{
+	struct view *v = data;
+	g_autofree char *problem = g_strdup_printf("the compositor is gone: %s", why);
+
+	v->ended(v->data, problem);
+}
+
+static const struct windows_events windows_events = {
+	.flip_done = on_flip_done, .resized = on_resized, .closed = on_closed, .lost = on_lost,
+};
+
+/* Input. */
+
+static void on_key(void *data, uint32_t code, bool pressed)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_key(v->keyboard, code, pressed);
+}
+
+static void on_release_all(void *data)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_release_all(v->keyboard);
+}
+
+static void on_pointer(void *data, double x, double y, double dx, double dy)
+{
+	struct view *v = data;
+
+	if (!v->keyboard)
+		return;
+	if (keyboard_wants_absolute(v->keyboard))
+		keyboard_pointer(v->keyboard, x, y);
+	else
+		keyboard_pointer_by(v->keyboard, dx, dy);
+}
+
+static void on_wheel(void *data, int clicks)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_wheel(v->keyboard, clicks);
+}
+
+static void on_touch_down(void *data, unsigned contact, double x, double y)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_touch_down(v->keyboard, contact, x, y);
+}
+
+static void on_touch_move(void *data, unsigned contact, double x, double y)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_touch_move(v->keyboard, contact, x, y);
+}
+
+static void on_touch_up(void *data, unsigned contact)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_touch_up(v->keyboard, contact);
+}
+
+static void on_touch_frame(void *data)
+{
+	struct view *v = data;
+
+	if (v->keyboard)
+		keyboard_touch_frame(v->keyboard);
+}
+
+static const struct input_sink sink = {
+	.key = on_key, .release_all = on_release_all, .pointer = on_pointer, .wheel = on_wheel, .touch_down = on_touch_down,
+	.touch_move = on_touch_move, .touch_up = on_touch_up, .touch_frame = on_touch_frame,
+};
+
+/* Devices. */
+
+static char *token_of(const char *kind, uint32_t devid)
+{
+	return g_strdup_printf("device:%s/%u", kind, devid);
+}
+
+static void update_device(struct view *v, struct xenbus *bus)
+{
+	xenbus_update(bus);
+	if (bus->gone)
+		v->sweep = v->sweep ? v->sweep : 1;
+}
+
+static void add_display(struct view *v, uint32_t devid)
+{
+	g_autofree char *token = token_of("vdispl", devid);
+
+	if (v->display)
+		return;
+	v->display = display_new(v->xen, v->options.domid, devid, token, &display_screens, v, v->options.saved);
+	windows_set_count(v->windows, display_connectors(v->display));
+	update_device(v, display_bus(v->display));
+}
+
+static void add_keyboard(struct view *v, const char *kind, uint32_t devid)
+{
+	g_autofree char *token = token_of(kind, devid);
+
+	if (v->keyboard)
+		return;
+	v->keyboard = keyboard_new(v->xen, v->options.domid, devid, token, kind);
+	update_device(v, keyboard_bus(v->keyboard));
+}
+
+static void add_framebuffer(struct view *v, uint32_t devid)
+{
+	g_autofree char *token = token_of("vfb", devid);
+
+	if (v->framebuffer)
+		return;
+	v->framebuffer = framebuffer_new(v->xen, v->options.domid, devid, token, &framebuffer_screens, v);
+	arbitrate(v);
+	update_device(v, framebuffer_bus(v->framebuffer));
+}
+
+static bool served(struct view *v, const char *kind)
+{
+	return v->options.vfb || (strcmp(kind, "vkbd") && strcmp(kind, "vfb"));
+}
+
+/* Takes up the devices of a kind that are there; a VM has one of each. */
+static void look_for(struct view *v, const char *kind)
+{
+	g_autofree char *dir = xenbus_back_dir(v->xen, kind, v->options.domid);
+	g_auto(GStrv) names = v->xen->ops->list(v->xen, 0, dir);
+	uint32_t devid;
+
+	for (unsigned i = 0; names && names[i]; i++) {
+		if (store_parse_uint(names[i], UINT16_MAX, &devid))
+			continue;
+		if (!strcmp(kind, "vdispl"))
+			add_display(v, devid);
+		else if (!strcmp(kind, "vfb"))
+			add_framebuffer(v, devid);
+		else
+			add_keyboard(v, kind, devid);
+	}
+}
+
+static void drop_display(struct view *v)
+{
+	g_autofree char *token = NULL;
+
+	if (!v->display)
+		return;
+	token = token_of("vdispl", display_bus(v->display)->devid);
+	display_free(g_steal_pointer(&v->display), token);
+}
+
+static void drop_keyboard(struct view *v)
+{
+	g_autofree char *token = NULL;
+	struct xenbus *bus;
+
+	if (!v->keyboard)
+		return;
+	bus = keyboard_bus(v->keyboard);
+	token = token_of(bus->driver->back_kind, bus->devid);
+	keyboard_free(g_steal_pointer(&v->keyboard), token);
+}
+
+static void drop_framebuffer(struct view *v)
+{
+	g_autofree char *token = NULL;
+
+	if (!v->framebuffer)
+		return;
+	token = token_of("vfb", framebuffer_bus(v->framebuffer)->devid);
+	framebuffer_free(g_steal_pointer(&v->framebuffer), token);
+}
+
+/* Devices that the toolstack took away; not from within their own calls. */
+static void sweep(struct view *v)
+{
+	v->sweep = 0;
+	if (v->display && display_bus(v->display)->gone)
+		drop_display(v);
+	if (v->keyboard && keyboard_bus(v->keyboard)->gone)
+		drop_keyboard(v);
+	if (v->framebuffer && framebuffer_bus(v->framebuffer)->gone)
+		drop_framebuffer(v);
+}
+
+/* xenstore. */
+
+static void on_device_watch(struct view *v, const char *name)
+{
+	struct xenbus *buses[] = {v->display ? display_bus(v->display) : NULL, v->keyboard ? keyboard_bus(v->keyboard) : NULL,
+				  v->framebuffer ? framebuffer_bus(v->framebuffer) : NULL};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
+		g_autofree char *own = buses[i] ? g_strdup_printf("%s/%u", buses[i]->driver->back_kind, buses[i]->devid) : NULL;
+
+		if (own && !strcmp(own, name))
+			update_device(v, buses[i]);
+	}
+	if (v->sweep)
+		sweep(v);
+}
+
+static gboolean on_store(gint fd G_GNUC_UNUSED, GIOCondition ready, gpointer data)
+{
+	struct view *v = data;
+	char *token;
+
+	if (ready & (G_IO_HUP | G_IO_ERR)) {
+		v->store = 0;
+		v->ended(v->data, "xenstored closed the connection");
+		return G_SOURCE_REMOVE;
+	}
+	/* One a round: a guest that writes its nodes in a loop doesn't keep the windows waiting. */
+	token = v->xen->ops->fired(v->xen);
+	if (!token)
+		return G_SOURCE_CONTINUE;
+	if (g_str_has_prefix(token, "device:"))
+		on_device_watch(v, token + strlen("device:"));
+	else if (g_str_has_prefix(token, "kind:"))
+		look_for(v, token + strlen("kind:"));
+	else if (!strcmp(token, "release") && !v->xen->ops->alive(v->xen, v->options.domid)) {
+		v->store = 0;
+		v->ended(v->data, NULL);
+		g_free(token);
+		return G_SOURCE_REMOVE;
+	}
+	g_free(token);
+	return G_SOURCE_CONTINUE;
+}
+
+/* Event channels. */
+
+static gboolean on_rested(gpointer data)
+{
+	struct view *v = data;
+
+	v->listen = 0;
+	v->heard = 0;
+	for (unsigned i = 0; i < v->resting->len; i++)
+		v->xen->ops->unmask(v->xen, g_array_index(v->resting, uint32_t, i));
+	g_array_set_size(v->resting, 0);
+	return G_SOURCE_REMOVE;
+}
+
+static void unmask(struct view *v, uint32_t port)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (now - v->since > WHILE_MS * 1000) {
+		v->since = now;
+		v->heard = 0;
+	}
+	if (++v->heard <= EVENTS_A_WHILE) {
+		v->xen->ops->unmask(v->xen, port);
+		return;
+	}
+	g_array_append_val(v->resting, port);
+	if (!v->listen)
+		v->listen = g_timeout_add(WHILE_MS, on_rested, v);
+}
+
+static gboolean on_event(gint fd G_GNUC_UNUSED, GIOCondition ready G_GNUC_UNUSED, gpointer data)
+{
+	struct view *v = data;
+	int port = v->xen->ops->pending(v->xen);
+
+	if (port < 0)
+		return G_SOURCE_CONTINUE;
+	/* Unmasked first: what comes while we work makes another event. */
+	unmask(v, (uint32_t)port);
+	if (!(v->display && display_event(v->display, (uint32_t)port)) &&
+	    !(v->keyboard && keyboard_event(v->keyboard, (uint32_t)port)) && v->framebuffer)
+		framebuffer_event(v->framebuffer, (uint32_t)port);
+	return G_SOURCE_CONTINUE;
+}
+
+struct view *view_new(struct xen *xen, struct wl_display *wayland, const struct view_options *options,
+		      void (*ended)(void *data, const char *problem), void *data)
+{
+	struct view *v = g_new0(struct view, 1);
+
+	v->xen = xen;
+	v->options = *options;
+	v->ended = ended;
+	v->data = data;
+	v->resting = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	v->windows = windows_new(wayland, options->title, options->app_id, 1, &windows_events, &sink, v);
+	v->events = g_unix_fd_add(xen->ops->events_fd(xen), G_IO_IN, on_event, v);
+	xen->ops->watch(xen, "@releaseDomain", "release");
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		g_autofree char *dir = xenbus_back_dir(xen, kinds[i], options->domid);
+		g_autofree char *token = g_strdup_printf("kind:%s", kinds[i]);
+
+		if (served(v, kinds[i]))
+			xen->ops->watch(xen, dir, token); /* fires at once, which is the first look */
+	}
+	v->store = g_unix_fd_add(xen->ops->store_fd(xen), G_IO_IN | G_IO_HUP | G_IO_ERR, on_store, v);
+	return v;
+}
+
+void view_free(struct view *v)
+{
+	drop_framebuffer(v);
+	drop_keyboard(v);
+	drop_display(v);
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		g_autofree char *dir = xenbus_back_dir(v->xen, kinds[i], v->options.domid);
+		g_autofree char *token = g_strdup_printf("kind:%s", kinds[i]);
+
+		if (served(v, kinds[i]))
+			v->xen->ops->unwatch(v->xen, dir, token);
+	}
+	v->xen->ops->unwatch(v->xen, "@releaseDomain", "release");
+	if (v->listen)
+		g_source_remove(v->listen);
+	if (v->store)
+		g_source_remove(v->store);
+	g_source_remove(v->events);
+	g_array_unref(v->resting);
+	windows_free(v->windows);
+	g_free(v);
+}
