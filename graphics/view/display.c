@@ -293,9 +293,10 @@ static void answer(struct connector *c, const struct xendispl_req *req)
 		guest_mistake("domain %u: display request 0x%02x on connector %u refused: %s", c->display->bus.domid,
 			      req->operation, c->index, g_strerror(-rc));
 	resp.status = wire_error(rc);
+	/* In this order: the response overwrites the request, which could not be done again. */
+	guest_write(saved_of(c)->answered, c->ring.rsp_prod_pvt + 1);
 	*RING_GET_RESPONSE(&c->ring, c->ring.rsp_prod_pvt) = resp;
 	c->ring.rsp_prod_pvt++;
-	saved_of(c)->answered = c->ring.rsp_prod_pvt;
 	RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&c->ring, notify);
 	if (notify)
 		c->display->bus.xen->ops->notify(c->display->bus.xen, (uint32_t)c->req_port);

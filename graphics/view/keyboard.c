@@ -154,7 +154,8 @@ void keyboard_release_all(struct keyboard *k)
 
 static int32_t scale(double share, uint32_t range)
 {
-	return (int32_t)lrint(CLAMP(share, 0, 1) * (range ? range - 1 : 0));
+	/* Not a number is no place: 0. */
+	return share > 0 ? (int32_t)lrint(MIN(share, 1) * (range ? range - 1 : 0)) : 0;
 }
 
 static void position(struct keyboard *k, int32_t x, int32_t y, int32_t wheel)
