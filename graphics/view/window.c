@@ -81,14 +81,13 @@ static void commit(struct window *w)
 	wl_surface_commit(w->surface);
 }
 
+/* As large as the window: a renderer that scales a single pixel may blend it with what is around it. */
 static void paint_background(struct window *w)
 {
-	uint32_t width = w->viewport ? 1 : w->width, height = w->viewport ? 1 : w->height;
-	size_t pixels = (size_t)width * height;
+	size_t pixels = (size_t)w->width * w->height;
 
-	if (!w->viewport)
-		shm_buffer_clear(&w->plain);
-	if (!w->plain.buffer && !shm_buffer_init(&w->plain, w->all->shm, width, height, NULL, NULL)) {
+	shm_buffer_clear(&w->plain);
+	if (!shm_buffer_init(&w->plain, w->all->shm, w->width, w->height, NULL, NULL)) {
 		windows_fail(w->all, g_strerror(errno));
 		return;
 	}
@@ -96,7 +95,7 @@ static void paint_background(struct window *w)
 		((uint32_t *)(void *)w->plain.pixels)[i] = BACKGROUND;
 	place(w, w->width, w->height);
 	wl_surface_attach(w->surface, w->plain.buffer, 0, 0);
-	wl_surface_damage_buffer(w->surface, 0, 0, (int32_t)width, (int32_t)height);
+	wl_surface_damage_buffer(w->surface, 0, 0, (int32_t)w->width, (int32_t)w->height);
 	w->last = NULL;
 	w->dirty = false;
 	commit(w);
@@ -190,6 +189,7 @@ static bool paint_picture(struct window *w)
 		wl_surface_attach(w->surface, to->buffer, 0, 0);
 		to->busy = true;
 		w->last = to;
+		shm_buffer_clear(&w->plain);
 		send_damage(w);
 		tiles_set(&w->known, false);
 	}

@@ -360,10 +360,12 @@ static char **store_list(struct xen *xen, uint32_t tx G_GNUC_UNUSED, const char 
 		end = strchr(name, '/');
 		if (end)
 			*end = 0;
-		if (g_hash_table_add(names, name))
-			g_ptr_array_add(list, name);
-		else
+		if (g_hash_table_contains(names, name)) {
 			g_free(name);
+			continue;
+		}
+		g_hash_table_add(names, name);
+		g_ptr_array_add(list, name);
 	}
 	if (!list->len) {
 		g_ptr_array_free(list, TRUE);
