@@ -13,6 +13,7 @@ typedef struct {
 	char *backing;
 	guint64 id; /* 0: the live file */
 	gboolean listed;
+	gboolean second; /* an older name of another layer */
 } Layer;
 
 static void layer_free(Layer *layer)
@@ -43,6 +44,26 @@ static gboolean add_layer(GPtrArray *layers, DiskSet *set, const char *name, gui
 	return TRUE;
 }
 
+static gboolean is_backing(GPtrArray *layers, const Layer *layer)
+{
+	for (guint i = 0; i < layers->len; i++)
+		if (!g_strcmp0(((Layer *)layers->pdata[i])->backing, layer->path))
+			return TRUE;
+	return FALSE;
+}
+
+/* Left by a merge while a QEMU ran. */
+static void mark_second_names(GPtrArray *layers)
+{
+	for (guint i = 0; i < layers->len; i++)
+		for (guint k = 0; k < layers->len; k++) {
+			Layer *layer = layers->pdata[i], *other = layers->pdata[k];
+
+			layer->second |= i != k && layer->id && !layer->listed && !is_backing(layers, layer) &&
+				file_same(layer->path, other->path);
+		}
+}
+
 /* DISK and each DISK.ID.snap. */
 static GPtrArray *read_layers(DiskSet *set, const char *disk, GError **error)
 {
@@ -63,6 +84,7 @@ static GPtrArray *read_layers(DiskSet *set, const char *disk, GError **error)
 		if (id && !strcmp(end, ".snap") && !add_layer(layers, set, name, id, error))
 			return NULL;
 	}
+	mark_second_names(layers);
 	return g_steal_pointer(&layers);
 }
 
@@ -73,7 +95,7 @@ static guint children_of(GPtrArray *layers, const Layer *layer, Layer **child)
 	for (guint i = 0; i < layers->len; i++) {
 		Layer *other = layers->pdata[i];
 
-		if (!g_strcmp0(other->backing, layer->path)) {
+		if (!other->second && !g_strcmp0(other->backing, layer->path)) {
 			*child = other;
 			n++;
 		}
@@ -81,11 +103,16 @@ static guint children_of(GPtrArray *layers, const Layer *layer, Layer **child)
 	return n;
 }
 
-/* The layer takes the name of what was on top of it. */
-static gboolean take_name(Layer *layer, Layer *child, GError **error)
+/* The layer takes the name of what was on top of it, and keeps its own until no QEMU can know it by that. */
+static gboolean take_name(const Layer *layer, const Layer *child, GError **error)
 {
+	g_autofree char *second = g_strconcat(child->path, ".new", NULL);
+
 	disk_step("take name");
-	return file_sync(layer->path, error) && file_rename(layer->path, child->path, TRUE, error);
+	if (file_same(layer->path, child->path))
+		return TRUE;
+	return file_sync(layer->path, error) && file_remove(second, error) && file_link(layer->path, second, error) &&
+		file_rename(second, child->path, TRUE, error);
 }
 
 static gboolean merge_off(Layer *layer, Layer *child, const DiskJob *job, GError **error)
@@ -246,18 +273,11 @@ static gboolean settle_running(const char *socket, Layer *layer, Layer *child, g
 	}
 	if (!*done)
 		return TRUE;
-	if (upper) { /* nobody's now; its file node is one of ours or goes by itself */
+	if (upper && upper != lower) { /* nobody's now; its file node is one of ours or goes by itself */
 		qmp_drop(qmp, upper->name);
 		qmp_drop(qmp, upper->file);
 	}
-	if (g_file_test(layer->path, G_FILE_TEST_EXISTS) && !take_name(layer, child, error))
-		return FALSE;
-	disk_step("retarget");
-	{
-		g_autofree char *node = g_strdup_printf("carrel-%" G_GUINT64_FORMAT "-m%x", layer->id, g_random_int());
-
-		return qmp_retarget(qmp, layer->path, child->path, node, error);
-	}
+	return take_name(layer, child, error);
 }
 
 gboolean merge_settle(DiskSet *set, GKeyFile *journal, const char *socket, GError **error)
@@ -353,9 +373,9 @@ static gboolean tidy(DiskSet *set, const char *disk, const char *qmp, gboolean m
 		Layer *layer = layers->pdata[i], *child = NULL;
 		guint children = children_of(layers, layer, &child);
 
-		if (!layer->id || layer->listed || children > 1)
+		if (!layer->id || layer->listed || (layer->second ? qmp != NULL : children > 1))
 			continue;
-		if (!children) {
+		if (layer->second || !children) {
 			*more = TRUE;
 			disk_step("remove layer");
 			return file_remove(layer->path, error) && file_sync(set->dir, error);

@@ -140,13 +140,13 @@ GPtrArray *qmp_nodes(Qmp *qmp, GError **error)
 	return g_steal_pointer(&nodes);
 }
 
-/* Two names may lead to one directory; the last part is the file's own. */
+/* The same file, or one that is gone and went by the same name: two names may lead to one directory. */
 static gboolean same_name(const char *a, const char *b)
 {
 	g_autofree char *name_a = g_path_get_basename(a), *name_b = g_path_get_basename(b);
 	g_autofree char *dir_a = g_path_get_dirname(a), *dir_b = g_path_get_dirname(b);
 
-	return !strcmp(name_a, name_b) && (!strcmp(dir_a, dir_b) || file_same(dir_a, dir_b));
+	return file_same(a, b) || (!strcmp(name_a, name_b) && (!strcmp(dir_a, dir_b) || file_same(dir_a, dir_b)));
 }
 
 QmpNode *qmp_image(GPtrArray *nodes, const char *path)
@@ -168,8 +168,9 @@ void qmp_drop(Qmp *qmp, const char *node)
 	qmp_do(qmp, NULL, "blockdev-del", "{'node-name': <%s>}", node);
 }
 
-/* blockdev-reopen takes every option anew. QEMU goes by names when it opens a file again (to make it read-only, for one), so
- * a node must never carry the name of what has become another file. */
+/* QEMU goes by names when it opens a file again (to make it read-only, for one), so a node must never carry the name of what
+ * has become another file. blockdev-reopen takes every option anew, and only nodes with a name of their own, as the device's is:
+ * those QEMU opened by itself below it are never renamed. */
 gboolean qmp_retarget(Qmp *qmp, const char *from, const char *to, const char *id, GError **error)
 {
 	g_autoptr(GPtrArray) nodes = qmp_nodes(qmp, error);
@@ -179,7 +180,7 @@ gboolean qmp_retarget(Qmp *qmp, const char *from, const char *to, const char *id
 	if (!nodes)
 		return FALSE;
 	node = qmp_image(nodes, from);
-	if (!node)
+	if (!node || !strcmp(node->path, to))
 		return TRUE;
 	/* Writable even below a read-only image: a node with a name of its own does not follow when the image becomes writable. */
 	if (!qmp_do(qmp, error, "blockdev-add",

@@ -45,8 +45,6 @@ gboolean run_ok(const char *const *argv, char **output)
 
 	g_assert_no_error(error);
 	g_assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, &text, NULL, NULL));
-	if (!g_subprocess_get_successful(process))
-		g_test_message("%s: %s", argv[0], text);
 	if (output)
 		*output = g_steal_pointer(&text);
 	return g_subprocess_get_successful(process);
@@ -59,6 +57,36 @@ static gboolean io(const char *format, const char *name, const char *verb, guint
 		"qemu-io", "-f", format, "-c", command, "-c", "flush", name, !strcmp(verb, "read") ? "-r" : NULL, NULL};
 
 	return run_ok(argv, &output) && !strstr(output, "failed");
+}
+
+static gboolean matches(const char *format, const char *name, const guint *patterns, guint n)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *output = NULL;
+
+	g_ptr_array_add(argv, g_strdup("qemu-io"));
+	g_ptr_array_add(argv, g_strdup("-r"));
+	g_ptr_array_add(argv, g_strdup("-f"));
+	g_ptr_array_add(argv, g_strdup(format));
+	for (guint i = 0; i < n; i++) {
+		g_ptr_array_add(argv, g_strdup("-c"));
+		g_ptr_array_add(argv, g_strdup_printf("read -P %u %uM 1M", patterns[i], i));
+	}
+	g_ptr_array_add(argv, g_strdup(name));
+	g_ptr_array_add(argv, NULL);
+	return run_ok((const char *const *)argv->pdata, &output) && !strstr(output, "failed");
+}
+
+gboolean image_matches(const char *path, const guint *patterns, guint n)
+{
+	return matches("qcow2", path, patterns, n);
+}
+
+gboolean guest_matches(const char *nbd, const char *disk, const guint *patterns, guint n)
+{
+	g_autofree char *name = g_strdup_printf("nbd+unix:///%s?socket=%s", disk, nbd);
+
+	return matches("raw", name, patterns, n);
 }
 
 void image_write(const char *path, guint pattern, guint mib, guint length)
@@ -141,6 +169,20 @@ Vm *vm_start(const char *dir, const char *const *disks)
 	g_assert_not_reached();
 }
 
+void vm_export_again(Vm *vm, const char *disk, const char *path)
+{
+	g_autoptr(Qmp) qmp = qmp_open(vm->qmp, NULL);
+	g_autoptr(GPtrArray) nodes = qmp_nodes(qmp, NULL);
+	g_autoptr(GError) error = NULL;
+
+	qmp_do(qmp, &error, "nbd-server-start", "{'addr': <{'type': <'unix'>, 'data': <{'path': <%s>}>}>}", vm->nbd);
+	g_assert_no_error(error);
+	qmp_do(qmp, &error, "block-export-add",
+		"{'type': <'nbd'>, 'id': <'guest'>, 'node-name': <%s>, 'name': <%s>, 'writable': <true>}",
+		qmp_image(nodes, path)->name, disk);
+	g_assert_no_error(error);
+}
+
 static void vm_free(Vm *vm)
 {
 	g_subprocess_wait(vm->process, NULL, NULL);
@@ -169,23 +211,27 @@ static void die_at_step(G_GNUC_UNUSED const char *step)
 		raise(SIGKILL);
 }
 
+static GSubprocess *start_act(guint cut, const char *const *words)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GError) error = NULL;
+	GSubprocess *process;
+
+	g_ptr_array_add(argv, g_file_read_link("/proc/self/exe", NULL));
+	g_ptr_array_add(argv, g_strdup("--act"));
+	g_ptr_array_add(argv, g_strdup_printf("%u", cut));
+	for (guint i = 0; words[i]; i++)
+		g_ptr_array_add(argv, g_strdup(words[i]));
+	g_ptr_array_add(argv, NULL);
+	process = g_subprocess_newv((const char *const *)argv->pdata, G_SUBPROCESS_FLAGS_NONE, &error);
+	g_assert_no_error(error);
+	return process;
+}
+
 gboolean act(guint cut, const char *const *words)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new();
-	g_autofree char *number = g_strdup_printf("%u", cut);
-	g_autoptr(GSubprocess) process = NULL;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GSubprocess) process = start_act(cut, words);
 
-	g_ptr_array_add(argv, (gpointer) "/proc/self/exe");
-	g_ptr_array_add(argv, (gpointer) "--act");
-	g_ptr_array_add(argv, number);
-	for (guint i = 0; words[i]; i++)
-		g_ptr_array_add(argv, (gpointer)words[i]);
-	g_ptr_array_add(argv, NULL);
-	argv->pdata[0] = g_file_read_link("/proc/self/exe", NULL);
-	process = g_subprocess_newv((const char *const *)argv->pdata, G_SUBPROCESS_FLAGS_NONE, &error);
-	g_free(argv->pdata[0]);
-	g_assert_no_error(error);
 	g_subprocess_wait(process, NULL, NULL);
 	if (g_subprocess_get_if_signaled(process)) {
 		g_assert_cmpint(g_subprocess_get_term_sig(process), ==, SIGKILL);
@@ -193,6 +239,15 @@ gboolean act(guint cut, const char *const *words)
 	}
 	g_assert_cmpint(g_subprocess_get_exit_status(process), ==, 0);
 	return TRUE;
+}
+
+void act_for(guint ms, const char *const *words)
+{
+	g_autoptr(GSubprocess) process = start_act(0, words);
+
+	g_usleep(ms * 1000);
+	g_subprocess_force_exit(process);
+	g_subprocess_wait(process, NULL, NULL);
 }
 
 int serve_act(int argc, char **argv, gboolean (*perform)(char **words, GError **error))
