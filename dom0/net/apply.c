@@ -269,7 +269,7 @@ gboolean net_apply(NetPlan *plan, const char *run_dir, GError **error)
 /* Goes on after an error, so that as much as can goes; reports the first. */
 gboolean net_remove(const char *run_dir, GError **error)
 {
-	static const char *const files[] = { "rules.nft", "dnsmasq.conf", "dnsmasq.leases", "dnsmasq.pid" };
+	static const char *const files[] = { "rules.nft", "dnsmasq.conf", "dnsmasq.conf.new", "dnsmasq.leases", "dnsmasq.pid" };
 	g_autoptr(GError) first = NULL;
 	g_autoptr(GHashTable) links = NULL;
 

@@ -83,7 +83,9 @@ char *net_sysctl_read(GError **error, const char *format, ...)
 	g_autofree char *path = sysctl_path(format, args), *text = NULL;
 	va_end(args);
 
-	if (!g_file_get_contents(path, &text, NULL, error))
+	if (!g_file_get_contents(path, &text, NULL, NULL)) {
+		g_set_error(error, NET_ERROR, NET_ERROR_FAILED, "network: cannot read %s; the kernel needs IPv4 and IPv6", path);
 		return NULL;
+	}
 	return g_strstrip(g_steal_pointer(&text));
 }

@@ -61,7 +61,7 @@ static void put_network(NetPlan *plan, const Network *network, GString *text)
 	g_string_append_printf(text, "dhcp-range=set:%s,%s,static,%s,12h\n", bridge, net4, network->prefix4 == 30 ?
 		"255.255.255.252" : "255.255.255.0");
 	g_string_append_printf(text, "dhcp-range=set:%s,%s,static%s,64,12h\n", bridge, network->net6, network->shared ? "" : ",slaac");
-	g_string_append_printf(text, "ra-param=%s,60,%d\n", bridge, outside ? 1800 : 0);
+	g_string_append_printf(text, "ra-param=%s,600,%d\n", bridge, outside ? 1800 : 0);
 	if (outside) {
 		g_string_append_printf(text, "dhcp-option=tag:%s,option6:dns-server,[%s]\n", bridge, network->gateway6);
 	} else {

@@ -55,6 +55,7 @@ typedef struct {
 } Link;
 GHashTable *net_links(GError **error); /* name → Link */
 gboolean net_link_ours(const Link *link, const char *kind);
+gboolean net_has_qdisc(const char *interface, const char *kind); /* a queueing discipline */
 
 /* dnsmasq.c */
 gboolean net_dnsmasq_check(NetPlan *plan, const char *run_dir, GError **error); /* that it will take this configuration */

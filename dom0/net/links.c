@@ -41,21 +41,30 @@ static Link *link_read(JsonObject *object)
 	return link;
 }
 
-GHashTable *net_links(GError **error)
+/* What a program of iproute2 answers to -json. */
+static JsonArray *ask(JsonParser *parser, const char *const *argv, GError **error)
 {
-	const char *argv[] = { "ip", "-json", "-details", "address", "show", NULL };
 	g_autofree char *text = net_run(argv, NULL, error);
-	g_autoptr(JsonParser) parser = json_parser_new();
-	g_autoptr(GHashTable) links = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)link_free);
 
 	if (!text || !json_parser_load_from_data(parser, text, -1, error))
 		return NULL;
 	JsonNode *root = json_parser_get_root(parser);
 	if (!root || !JSON_NODE_HOLDS_ARRAY(root)) {
-		g_set_error_literal(error, NET_ERROR, NET_ERROR_FAILED, "network: ip -json did not answer with a list");
+		g_set_error(error, NET_ERROR, NET_ERROR_FAILED, "network: %s -json did not answer with a list", argv[0]);
 		return NULL;
 	}
-	JsonArray *array = json_node_get_array(root);
+	return json_node_get_array(root);
+}
+
+GHashTable *net_links(GError **error)
+{
+	const char *argv[] = { "ip", "-json", "-details", "address", "show", NULL };
+	g_autoptr(JsonParser) parser = json_parser_new();
+	g_autoptr(GHashTable) links = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)link_free);
+	JsonArray *array = ask(parser, argv, error);
+
+	if (!array)
+		return NULL;
 	for (guint i = 0; i < json_array_get_length(array); i++) {
 		JsonNode *node = json_array_get_element(array, i);
 		const char *name = JSON_NODE_HOLDS_OBJECT(node) ?
@@ -64,6 +73,21 @@ GHashTable *net_links(GError **error)
 			g_hash_table_insert(links, g_strdup(name), link_read(json_node_get_object(node)));
 	}
 	return g_steal_pointer(&links);
+}
+
+gboolean net_has_qdisc(const char *interface, const char *kind)
+{
+	const char *argv[] = { "tc", "-json", "qdisc", "show", "dev", interface, NULL };
+	g_autoptr(JsonParser) parser = json_parser_new();
+	JsonArray *array = ask(parser, argv, NULL);
+
+	for (guint i = 0; array && i < json_array_get_length(array); i++) {
+		JsonNode *node = json_array_get_element(array, i);
+		if (JSON_NODE_HOLDS_OBJECT(node) &&
+		    g_str_equal(json_object_get_string_member_with_default(json_node_get_object(node), "kind", ""), kind))
+			return TRUE;
+	}
+	return FALSE;
 }
 
 gboolean net_link_ours(const Link *link, const char *kind)

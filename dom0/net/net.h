@@ -30,7 +30,8 @@ typedef struct {
 } NetAddress;
 
 typedef struct NetPlan NetPlan;
-/* uplinks: interfaces that lead outside, NULL: whatever has the default route. Addresses are stable for a (vm, name) pair as
+/* uplinks: interfaces that lead outside, NULL: any that is not ours, as the routes have it (they change with Wi-Fi and VPN
+ * while the rules stay). run_dir below must not outlive a boot (/run/carrel/net). Addresses are stable for a (vm, name) pair as
  * long as state_dir, where they are remembered, lasts. */
 NetPlan *net_plan(const NetPort *ports, gsize n, const char *const *uplinks, const char *state_dir, GError **error);
 const NetAddress *net_plan_address(NetPlan *plan, gsize port);

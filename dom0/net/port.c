@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A vif that came up: onto its bridge, deaf, and shaped. What goes to the guest is shaped as it leaves the vif; what comes
  * from it enters an ifb, which is the one way to shape, not only to drop, at that end. */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -23,14 +21,6 @@ static gboolean tc_batch(GString *commands, GError **error)
 	return out != NULL;
 }
 
-/* Whether interface has a queueing discipline of that kind. */
-static gboolean has_qdisc(const char *interface, const char *kind)
-{
-	const char *argv[] = { "tc", "qdisc", "show", "dev", interface, NULL };
-	g_autofree char *out = net_run(argv, NULL, NULL), *want = g_strdup_printf("qdisc %s ", kind);
-	return out && strstr(out, want);
-}
-
 static gboolean limit_in(const Port *port, const char *vif, GError **error)
 {
 	g_autoptr(GString) tc = g_string_new(NULL);
@@ -38,7 +28,7 @@ static gboolean limit_in(const Port *port, const char *vif, GError **error)
 
 	if (port->limit_in)
 		g_string_append_printf(tc, "qdisc replace dev %s %s\n", vif, shape);
-	else if (has_qdisc(vif, "tbf"))
+	else if (net_has_qdisc(vif, "tbf"))
 		g_string_append_printf(tc, "qdisc delete dev %s root\n", vif);
 	return tc_batch(tc, error);
 }
@@ -47,7 +37,7 @@ static gboolean no_limit_out(const char *vif, const char *ifb, const Link *link,
 {
 	g_autoptr(GString) tc = g_string_new(NULL), ip = g_string_new(NULL);
 
-	if (has_qdisc(vif, "ingress"))
+	if (net_has_qdisc(vif, "ingress"))
 		g_string_append_printf(tc, "qdisc delete dev %s ingress\n", vif);
 	if (link && net_link_ours(link, "ifb"))
 		g_string_append_printf(ip, "link delete dev %s\n", ifb);
@@ -74,7 +64,7 @@ static gboolean limit_out(const Port *port, const char *vif, GHashTable *links, 
 		ifb, ifb, ifb);
 	g_autofree char *shape = tbf(port->limit_out);
 	g_string_append_printf(tc, "qdisc replace dev %s %s\n", ifb, shape);
-	if (has_qdisc(vif, "ingress")) /* what it redirected to may be gone */
+	if (net_has_qdisc(vif, "ingress")) /* what it redirected to may be gone */
 		g_string_append_printf(tc, "qdisc delete dev %s ingress\n", vif);
 	g_string_append_printf(tc, "qdisc add dev %s ingress\n", vif);
 	g_string_append_printf(tc, "filter add dev %s ingress protocol all pref 1 u32 match u32 0 0 "
