@@ -43,6 +43,7 @@ typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
 #define HYPERCALL_ARGS 5
 hypercall_fn hypercall_event_channel_op, hypercall_grant_table_op, hypercall_sched_op, hypercall_vcpu_op,
 	hypercall_set_timer_op;
+int64_t memory_op32(struct vcpu *v, const uint64_t *arg); /* xen/memory.c: from 32-bit code */
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);
 /* True when a long operation should return -ERESTART: an interrupt is pending, another CPU waits for the core lock, or the time
  * slice is over. */

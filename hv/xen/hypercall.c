@@ -9,6 +9,8 @@
 #include "irq.h"
 #include "lock.h"
 
+#include <xen/hvm/hvm_op.h>
+#include <xen/sched.h>
 #include <xen/version.h>
 
 #define HYPERCALL(name, fn) hypercall_fn fn;
@@ -40,6 +42,21 @@ int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg)
 	return likely(fn) ? fn(v, arg) : -ENOSYS;
 }
 
+/* From 32-bit code: what GRUB's PVH image needs to find and load a 64-bit kernel. Structures are the same at both widths, but
+ * for those of memory_op. */
+static int64_t hypercall32(struct vcpu *v, const uint64_t *g)
+{
+	uint64_t arg[HYPERCALL_ARGS] = { (uint32_t)g[RBX], (uint32_t)g[RCX], (uint32_t)g[RDX], (uint32_t)g[RSI], (uint32_t)g[RDI] };
+	uint64_t nr = (uint32_t)g[RAX];
+	bool same = (nr == __HYPERVISOR_event_channel_op && arg[0] != EVTCHNOP_reset) ||
+		    (nr == __HYPERVISOR_hvm_op && (arg[0] == HVMOP_get_param || arg[0] == HVMOP_set_param)) ||
+		    (nr == __HYPERVISOR_sched_op && (arg[0] == SCHEDOP_yield || arg[0] == SCHEDOP_shutdown));
+
+	if (nr == __HYPERVISOR_memory_op)
+		return memory_op32(v, arg);
+	return same ? hypercall_dispatch(v, nr, arg) : -ENOSYS;
+}
+
 void hypercall_exit(struct vcpu *v, struct exit *e)
 {
 	uint64_t *g = v->regs.gpr;
@@ -49,7 +66,7 @@ void hypercall_exit(struct vcpu *v, struct exit *e)
 	if (unlikely(cpu_ops->get_cpl(v)))
 		rc = -EPERM;
 	else if (unlikely(cpu_ops->code_bits(v) != 64))
-		rc = -ENOSYS;
+		rc = hypercall32(v, g);
 	else
 		rc = hypercall_dispatch(v, g[RAX], arg);
 	if (unlikely(rc == -ERESTART)) {

@@ -610,6 +610,35 @@ static int64_t memory_reserved_device_memory_map(struct vcpu *v, uint64_t *arg)
 	return copy_to_guest(arg[1], &m, sizeof(m));
 }
 
+int64_t memory_op32(struct vcpu *v, const uint64_t *arg)
+{
+	struct domain *d = v->domain;
+	struct {
+		uint16_t domid, size;
+		uint32_t space, idx, gpfn;
+	} a;
+	struct {
+		uint32_t nr_entries, buffer;
+	} m;
+
+	switch (arg[0]) {
+	case XENMEM_add_to_physmap:
+		if (copy_from_guest(&a, arg[1], sizeof(a)))
+			return -EFAULT;
+		return a.domid == DOMID_SELF ? add_to_physmap(d, a.space, a.idx, a.gpfn) : -EPERM;
+	case XENMEM_memory_map:
+		if (copy_from_guest(&m, arg[1], sizeof(m)))
+			return -EFAULT;
+		m.nr_entries = MIN(m.nr_entries, d->nr_e820);
+		if (copy_to_guest(m.buffer, d->e820, m.nr_entries * sizeof(d->e820[0])) ||
+		    copy_to_guest(arg[1], &m, sizeof(m)))
+			return -EFAULT;
+		return 0;
+	default:
+		return -ENOSYS;
+	}
+}
+
 hypercall_fn hypercall_memory_op;
 int64_t hypercall_memory_op(struct vcpu *v, uint64_t *arg)
 {

@@ -45,7 +45,11 @@ static int64_t handler(uint64_t *arg)
 #undef hypercall_multicall
 #undef hypercall_vm_assist
 
-static const struct cpu_ops ops = { .name = "test" };
+static int bits = 64;
+static unsigned cpl;
+static int code_bits(struct vcpu *u) { (void)u; return bits; }
+static unsigned get_cpl(struct vcpu *u) { (void)u; return cpl; }
+static const struct cpu_ops ops = { .name = "test", .code_bits = code_bits, .get_cpl = get_cpl };
 const struct cpu_ops *cpu_ops = &ops, vmx_ops;
 
 static void let_in(void)
@@ -64,6 +68,17 @@ bool irq_any_pending(void)
 bool core_lock_wanted(void)
 {
 	return wanted;
+}
+
+void vcpu_skip(struct vcpu *u, unsigned len)
+{
+	u->regs.rip += len;
+}
+
+int64_t memory_op32(struct vcpu *u, const uint64_t *a)
+{
+	(void)u;
+	return 3200 + (int64_t)a[0];
 }
 
 ns_t now(void)
@@ -167,12 +182,52 @@ static void refuses(void **state)
 	assert_int_equal(calls, 0);
 }
 
+/* One call with garbage in the upper halves and in the registers of the other width. */
+static int64_t call(int width, uint64_t nr, uint64_t a0)
+{
+	struct exit e = { .insn_len = 3 };
+	uint64_t *g = v.regs.gpr;
+
+	bits = width;
+	for (unsigned i = 0; i < 16; i++)
+		g[i] = 0xdeadbeef00000077;
+	g[RAX] = width == 64 ? nr : nr | 0x5a5a000000000000;
+	g[width == 64 ? RDI : RBX] = width == 64 ? a0 : a0 | 0x5a5a000000000000;
+	hypercall_exit(&v, &e);
+	return (int64_t)g[RAX];
+}
+
+/* 32-bit code has only calls whose structures are the same, and its own memory_op. */
+static void widths(void **state)
+{
+	(void)state;
+	cpl = 0;
+	v.regs.rip = 0;
+	assert_int_equal(call(64, __HYPERVISOR_sched_op, SCHEDOP_poll), SCHEDOP_poll);
+	assert_int_equal(call(32, __HYPERVISOR_sched_op, SCHEDOP_yield), SCHEDOP_yield);
+	assert_int_equal(call(32, __HYPERVISOR_hvm_op, HVMOP_get_param), HVMOP_get_param);
+	assert_int_equal(call(32, __HYPERVISOR_event_channel_op, EVTCHNOP_send), EVTCHNOP_send);
+	assert_int_equal(call(32, __HYPERVISOR_memory_op, 7), 3207);
+	assert_int_equal(v.regs.rip, 15);
+	assert_int_equal(calls, 4);
+	assert_int_equal(call(32, __HYPERVISOR_sched_op, SCHEDOP_poll), -ENOSYS);
+	assert_int_equal(call(32, __HYPERVISOR_event_channel_op, EVTCHNOP_reset), -ENOSYS);
+	assert_int_equal(call(32, __HYPERVISOR_multicall, 0), -ENOSYS);
+	assert_int_equal(call(32, __HYPERVISOR_grant_table_op, 0), -ENOSYS);
+	assert_int_equal(call(16, __HYPERVISOR_domctl, 0), -ENOSYS);
+	cpl = 3;
+	assert_int_equal(call(32, __HYPERVISOR_memory_op, 7), -EPERM);
+	assert_int_equal(calls, 4);
+	cpl = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(alone, setup),
 		cmocka_unit_test_setup(gives_way, setup),
 		cmocka_unit_test_setup(refuses, setup),
+		cmocka_unit_test_setup(widths, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
