@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "network.h"
+
+#include <string.h>
+
+#include "store.h"
+#include "vm.h"
+
+/* NetPort's strings are borrowed; these own them. */
+typedef struct {
+	GArray *ports;     /* NetPort */
+	GPtrArray *labels; /* "VM/interface" */
+	GStringChunk *strings;
+} Ports;
+
+static Ports *ports_new(void)
+{
+	Ports *ports = g_new0(Ports, 1);
+
+	ports->ports = g_array_new(FALSE, TRUE, sizeof(NetPort));
+	ports->labels = g_ptr_array_new_with_free_func(g_free);
+	ports->strings = g_string_chunk_new(512);
+	return ports;
+}
+
+static void ports_free(Ports *ports)
+{
+	g_array_unref(ports->ports);
+	g_ptr_array_unref(ports->labels);
+	g_string_chunk_free(ports->strings);
+	g_free(ports);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_free)
+
+static void add_ports(Ports *ports, Vm *vm)
+{
+	const VmFile *file = vm_effective(vm);
+	const Share *share = vm->applied->len ? &g_array_index(vm->applied, Share, 0) : NULL;
+
+	for (guint i = 0; i < file->interfaces->len; i++) {
+		const VmInterface *interface = file->interfaces->pdata[i];
+		NetPort port = { .vm = g_string_chunk_insert(ports->strings, vm->name),
+			.name = g_string_chunk_insert(ports->strings, interface->name), .outside = interface->mode == NET_NAT,
+			.limit_in = interface->limit_in, .limit_out = interface->limit_out };
+
+		if (interface->mode == NET_NONE)
+			continue;
+		if (interface->mode == NET_SHARED)
+			port.shared = g_string_chunk_insert(ports->strings, interface->network);
+		if (share && share->net_in)
+			port.limit_in = port.limit_in ? MIN(port.limit_in, share->net_in) : share->net_in;
+		if (share && share->net_out)
+			port.limit_out = port.limit_out ? MIN(port.limit_out, share->net_out) : share->net_out;
+		memcpy(port.mac, interface->mac, sizeof(port.mac));
+		g_array_append_val(ports->ports, port);
+		g_ptr_array_add(ports->labels, g_strdup_printf("%s/%s", vm->name, interface->name));
+	}
+}
+
+static void collect(Manager *manager, Ports *ports)
+{
+	g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(manager->vms), (GCompareFunc)strcmp);
+
+	for (GList *at = names; at; at = at->next) {
+		Vm *vm = manager_vm(manager, at->data);
+
+		if (vm->wired && vm_effective(vm))
+			add_ports(ports, vm);
+	}
+}
+
+static gboolean collect_main(Manager *manager, gpointer data, GError **error)
+{
+	(void)error;
+	collect(manager, data);
+	return TRUE;
+}
+
+/* Under the network's lock. */
+static gboolean apply(Manager *manager, Ports *ports, GError **error)
+{
+	g_autofree char *state = g_build_filename(manager->state_dir, "net", NULL), *run = g_build_filename(manager->run_dir, "net", NULL);
+	g_autoptr(NetPlan) plan = NULL;
+
+	if (g_mkdir_with_parents(state, 0700) || g_mkdir_with_parents(run, 0755))
+		return carrel_fail(error, CARREL_ERROR_FAILED, "cannot make %s or %s: %s", state, run, g_strerror(errno));
+	plan = net_plan((NetPort *)ports->ports->data, ports->ports->len, NULL, state, error);
+	if (!plan || !net_apply(plan, run, error))
+		return FALSE;
+	g_clear_pointer(&manager->plan, net_plan_free);
+	g_clear_pointer(&manager->plan_ports, g_ptr_array_unref);
+	manager->plan = g_steal_pointer(&plan);
+	manager->plan_ports = g_ptr_array_ref(ports->labels);
+	return TRUE;
+}
+
+gboolean network_apply(Manager *manager, GError **error)
+{
+	g_autoptr(Ports) ports = ports_new();
+	gboolean applied;
+
+	/* Collected under the lock: what is applied last is what was true last. */
+	g_mutex_lock(&manager->network_lock);
+	applied = on_main(manager, collect_main, ports, error) && apply(manager, ports, error);
+	g_mutex_unlock(&manager->network_lock);
+	return applied;
+}
+
+typedef struct {
+	const char *vm;
+	gboolean on;
+} Wiring;
+
+static gboolean wire_main(Manager *manager, gpointer data, GError **error)
+{
+	Wiring *wiring = data;
+	Vm *vm = manager_vm(manager, wiring->vm);
+
+	(void)error;
+	if (vm)
+		vm->wired = wiring->on;
+	return TRUE;
+}
+
+gboolean network_wire(Manager *manager, const char *vm, gboolean on, GError **error)
+{
+	Wiring wiring = { vm, on };
+
+	on_main(manager, wire_main, &wiring, NULL);
+	return network_apply(manager, error);
+}
+
+/* Under the network's lock: the port's place in the plan, or -1. */
+static int port_index(Manager *manager, const char *vm, const char *interface)
+{
+	g_autofree char *label = g_strdup_printf("%s/%s", vm, interface);
+
+	for (guint i = 0; manager->plan_ports && i < manager->plan_ports->len; i++)
+		if (!strcmp(manager->plan_ports->pdata[i], label))
+			return i;
+	return -1;
+}
+
+void network_fill(Manager *manager, const char *vm, const VmFile *file, HvConfig *config, GPtrArray *wires)
+{
+	g_mutex_lock(&manager->network_lock);
+	for (guint i = 0; i < file->interfaces->len; i++) {
+		const VmInterface *interface = file->interfaces->pdata[i];
+		int port = port_index(manager, vm, interface->name);
+		const NetAddress *address = port >= 0 ? net_plan_address(manager->plan, port) : NULL;
+		HvNic *nic = g_new0(HvNic, 1);
+		Wire *wire = g_new0(Wire, 1);
+
+		memcpy(nic->mac, interface->mac, sizeof(nic->mac));
+		wire->name = g_strdup(interface->name);
+		wire->address = g_strdup(address ? address->address4 : "");
+		if (address) {
+			nic->bridge = g_strdup(address->bridge);
+			nic->vif = g_strdup(address->vif);
+			wire->vif = g_strdup(address->vif);
+		}
+		g_ptr_array_add(config->nics, nic);
+		g_ptr_array_add(wires, wire);
+	}
+	g_mutex_unlock(&manager->network_lock);
+}
+
+gboolean network_up(Manager *manager, const char *vm, const VmFile *file, GError **error)
+{
+	gboolean up = TRUE;
+
+	g_mutex_lock(&manager->network_lock);
+	for (guint i = 0; up && i < file->interfaces->len; i++) {
+		const VmInterface *interface = file->interfaces->pdata[i];
+		int port = port_index(manager, vm, interface->name);
+
+		if (port >= 0)
+			up = net_port_up(manager->plan, port, net_plan_address(manager->plan, port)->vif, error);
+	}
+	g_mutex_unlock(&manager->network_lock);
+	return up;
+}
+
+gboolean network_recover(Manager *manager, GError **error)
+{
+	g_autoptr(Ports) ports = ports_new();
+
+	collect(manager, ports);
+	return apply(manager, ports, error);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of VMs, over D-Bus: start, stop, ask, crash, and what refuses to happen. */
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+
+#include "rig.h"
+
+#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
+#define has(text, part) g_assert_nonnull(strstr((text), (part)))
+
+static GVariant *vm_property(Rig *rig, const char *vm, const char *name)
+{
+	g_autofree char *path = vm_at(vm);
+
+	return rig_property(rig, path, "org.carrel.Vm1", name);
+}
+
+static void assert_nothing_left(Rig *rig, const char *vm)
+{
+	g_autofree char *net = fake_text("net.ini"), *run = g_strdup_printf("%s/vms/%s.run", rig->run, vm);
+
+	g_assert_cmpuint(fake_running(vm), ==, 0);
+	g_assert_null(strstr(net, vm));
+	g_assert_false(g_file_test(run, G_FILE_TEST_EXISTS));
+}
+
+TEST(test_start_stop)
+{
+	g_autoptr(GVariant) domain = NULL, started = NULL, interfaces = NULL, console = NULL, statistics = NULL;
+	g_autofree char *path = vm_at("work"), *net = NULL, *text = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_until(rig, "work", "off");
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_until(rig, "work", "running");
+	domain = vm_property(rig, "work", "DomainId");
+	g_assert_cmpint(g_variant_get_int32(domain), ==, (int)fake_running("work"));
+	g_assert_cmpuint(fake_get("work", "paused"), ==, 0);
+	g_assert_cmpuint(fake_get("work", "boot"), ==, 1024 * MIB);
+	g_assert_cmpuint(fake_get("work", "nics"), ==, 1);
+	started = vm_property(rig, "work", "Started");
+	g_assert_cmpint(llabs((gint64)(g_variant_get_uint64(started) / 1000) - g_get_real_time()), <, 20 * G_USEC_PER_SEC);
+	interfaces = vm_property(rig, "work", "Interfaces");
+	text = g_variant_print(interfaces, FALSE);
+	has(text, "10.77.0.2");
+	console = vm_property(rig, "work", "Console");
+	has(g_variant_get_string(console, NULL), "/dev/pts/");
+	statistics = rig_call(rig, path, "org.carrel.Vm1", "GetStatistics", NULL);
+	g_free(g_steal_pointer(&text));
+	text = g_variant_print(statistics, FALSE);
+	has(text, "net-sent");
+	net = fake_text("net.ini");
+	has(net, "work/eth0");
+	vm_run(rig, "work", "Shutdown", g_variant_new("(u)", 5));
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_paused_start)
+{
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", g_variant_new_parsed("({'paused': <true>},)"));
+	vm_until(rig, "work", "paused");
+	g_assert_cmpuint(fake_get("work", "paused"), ==, 1);
+	vm_do(rig, "work", "Unpause", NULL);
+	vm_until(rig, "work", "running");
+	vm_do(rig, "work", "Pause", NULL);
+	vm_until(rig, "work", "paused");
+	g_free(vm_fail(rig, "work", "Pause", NULL, "State"));
+	g_free(vm_fail(rig, "work", "Shutdown", g_variant_new("(u)", 1), "State"));
+	vm_run(rig, "work", "ForceOff", NULL);
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_suspend_resume)
+{
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_run(rig, "work", "Suspend", NULL);
+	vm_until(rig, "work", "suspended");
+	g_free(vm_fail(rig, "work", "Suspend", NULL, "State"));
+	vm_run(rig, "work", "Resume", NULL);
+	vm_until(rig, "work", "running");
+}
+
+TEST(test_deaf_guest)
+{
+	g_autofree char *job = NULL, *message = NULL, *off = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	fake_set("behaviour", "deaf", 1);
+	job = vm_job(rig, "work", "Shutdown", g_variant_new("(u)", 1));
+	vm_until(rig, "work", "stopping");
+	message = job_end(rig, job, "Timeout");
+	has(message, "work");
+	has(message, "force it off");
+	vm_until(rig, "work", "running");
+	g_assert_cmpuint(fake_running("work"), >, 0);
+	/* Cancelled: it goes on too. */
+	g_free(g_steal_pointer(&job));
+	job = vm_job(rig, "work", "Shutdown", g_variant_new("(u)", 60));
+	g_variant_unref(rig_call(rig, job, "org.carrel.Job1", "Cancel", NULL));
+	g_free(job_end(rig, job, "Cancelled"));
+	vm_until(rig, "work", "running");
+	/* Forced off while somebody waits for it. */
+	g_free(g_steal_pointer(&job));
+	job = vm_job(rig, "work", "Shutdown", g_variant_new("(u)", 60));
+	off = vm_job(rig, "work", "ForceOff", NULL);
+	g_free(job_end(rig, job, "Cancelled"));
+	g_free(job_end(rig, off, NULL));
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_force_off_while_starting)
+{
+	g_autofree char *job = NULL, *off = NULL;
+
+	vm_define(rig, "work", NULL);
+	fake_set("behaviour", "create-ms", 500);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	while (!fake_running("work"))
+		g_usleep(5000);
+	off = vm_job(rig, "work", "ForceOff", NULL);
+	g_free(vm_fail(rig, "work", "ForceOff", NULL, "Busy"));
+	g_free(job_end(rig, job, "Cancelled"));
+	g_free(job_end(rig, off, NULL));
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_busy_and_states)
+{
+	g_autofree char *job = NULL, *message = NULL;
+
+	vm_define(rig, "work", NULL);
+	g_free(vm_fail(rig, "work", "Shutdown", g_variant_new("(u)", 1), "State"));
+	g_free(vm_fail(rig, "work", "ForceOff", NULL, "State"));
+	g_free(vm_fail(rig, "work", "Resume", NULL, "State"));
+	fake_set("behaviour", "create-ms", 300);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = vm_fail(rig, "work", "Start", NO_OPTIONS, "Busy");
+	has(message, "Start");
+	g_free(vm_fail(rig, "work", "Delete", NO_OPTIONS, "Busy"));
+	g_free(job_end(rig, job, NULL));
+	g_free(vm_fail(rig, "work", "Start", NO_OPTIONS, "State"));
+	g_free(vm_fail(rig, "work", "Delete", NO_OPTIONS, "State"));
+	g_free(vm_fail(rig, "work", "Start", g_variant_new_parsed("({'pausd': <true>},)"), "Invalid"));
+	g_free(vm_fail(rig, "work", "Start", g_variant_new_parsed("({'paused': <'yes'>},)"), "Invalid"));
+}
+
+TEST(test_guest_by_itself)
+{
+	guint first;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	first = fake_running("work");
+	fake_reason("work", "reboot");
+	for (int i = 0; i < 500 && (!fake_running("work") || fake_running("work") == first); i++)
+		g_usleep(10000);
+	vm_until(rig, "work", "running");
+	g_assert_cmpuint(fake_running("work"), >, first);
+	vm_run(rig, "work", "Reboot", g_variant_new("(u)", 5));
+	vm_until(rig, "work", "running");
+	g_assert_cmpuint(fake_running("work"), >, first + 1);
+	fake_reason("work", "poweroff");
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_crash_off)
+{
+	g_autoptr(GVariant) problem = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	fake_reason("work", "crash");
+	vm_until(rig, "work", "crashed");
+	problem = vm_property(rig, "work", "Problem");
+	has(g_variant_get_string(problem, NULL), "crashed");
+	assert_nothing_left(rig, "work");
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_until(rig, "work", "running");
+}
+
+TEST(test_crash_preserve)
+{
+	vm_define(rig, "work", "[policy]\non-crash=preserve\n");
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	fake_reason("work", "crash");
+	vm_until(rig, "work", "crashed");
+	g_assert_cmpuint(fake_running("work"), >, 0);
+	g_free(vm_fail(rig, "work", "Start", NO_OPTIONS, "State"));
+	vm_run(rig, "work", "ForceOff", NULL);
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+/* A guest that crashes as soon as it runs is started four times and no more. */
+TEST(test_crash_loop)
+{
+	g_autofree char *path = g_build_filename(rig->fake, "domains.ini", NULL);
+	Fake *fake;
+	guint64 last;
+
+	vm_define(rig, "work", "[policy]\non-crash=restart\n");
+	fake_set("behaviour", "crash-boot", 1);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_until(rig, "work", "crashed");
+	fake = fake_open();
+	last = fake_number(fake, "machine", "last");
+	fake_close(fake, FALSE);
+	g_assert_cmpuint(last, ==, 4);
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_destroyed_by_others)
+{
+	Fake *fake;
+	g_autofree char *group = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	fake = fake_open();
+	group = g_strdup_printf("%u", fake_domain(fake, "work"));
+	g_key_file_remove_group(fake->keys, group, NULL);
+	fake_close(fake, TRUE);
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+}
+
+TEST(test_start_fails)
+{
+	g_autofree char *job = NULL, *message = NULL, *path = g_build_filename(rig->state, "vms/work/xvda.qcow2", NULL);
+	g_autofree char *broken = g_build_filename(rig->fake, "net-broken", NULL);
+
+	vm_define(rig, "work", NULL);
+	fake_set("behaviour", "create-fails", 1);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	g_free(job_end(rig, job, "Failed"));
+	vm_until(rig, "work", "off");
+	assert_nothing_left(rig, "work");
+	fake_set("behaviour", "create-fails", 0);
+	/* A bridge that is somebody else's. */
+	g_file_set_contents(broken, "", 0, NULL);
+	g_free(job);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "Exists");
+	has(message, "cr-alien");
+	vm_until(rig, "work", "off");
+	g_unlink(broken);
+	/* No disk. */
+	g_unlink(path);
+	g_free(job);
+	g_free(message);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "NotFound");
+	has(message, "xvda.qcow2");
+	has(message, "work");
+	/* Not a qcow2 image. */
+	g_file_set_contents(path, "garbage", -1, NULL);
+	g_free(job);
+	g_free(message);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "Invalid");
+	has(message, "xvda.qcow2");
+	assert_nothing_left(rig, "work");
+	g_unlink(path);
+	vm_disk(rig, "work");
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+}
+
+TEST(test_disk_in_use)
+{
+	g_autofree char *message = NULL, *path = g_build_filename(rig->state, "vms/work/xvda.qcow2", NULL);
+	g_autofree char *more = g_strdup_printf("[disk xvdb]\nfile=%s\n", path);
+
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "play", more);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	message = vm_fail(rig, "play", "Start", NO_OPTIONS, "Busy");
+	has(message, "xvdb");
+	has(message, "work");
+	vm_run(rig, "work", "ForceOff", NULL);
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+}
+
+TEST(test_no_memory)
+{
+	g_autofree char *job = NULL, *message = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "huge", NULL);
+	vm_do(rig, "huge", "Set", g_variant_new("(sss)", "machine", "memory-max", "8G"));
+	vm_do(rig, "huge", "Set", g_variant_new("(sss)", "machine", "memory-min", "6G"));
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	job = vm_job(rig, "huge", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "NoMemory");
+	has(message, "huge");
+	has(message, "are missing");
+	vm_until(rig, "huge", "off");
+	assert_nothing_left(rig, "huge");
+	/* Nothing was taken from the other one for it. */
+	g_assert_cmpuint(fake_get("work", "memory"), ==, 1024 * MIB);
+	fake_set("machine", "dom0-available", 10 * MIB);
+	vm_run(rig, "work", "ForceOff", NULL);
+	g_free(job);
+	g_free(message);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "NoMemory");
+	has(message, "service domain");
+}
+
+/* The second one gets room from the first. */
+TEST(test_reclaim)
+{
+	vm_define(rig, "work", NULL);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "3G"));
+	vm_define(rig, "play", NULL);
+	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("work", "memory"), ==, 3072 * MIB);
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("work", "memory"), <, 3072 * MIB);
+	g_assert_cmpuint(fake_get("work", "memory"), >=, 256 * MIB);
+	g_assert_cmpuint(fake_get("play", "boot"), >=, 1024 * MIB);
+}
+
+TEST(test_foreground)
+{
+	g_autofree char *work = vm_at("work"), *play = vm_at("play");
+	g_autoptr(GVariant) foreground = NULL, flag = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "play", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", work)));
+	for (int i = 0; i < 500 && fake_get("work", "weight") != 2048; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("work", "weight"), ==, 2048);
+	g_assert_cmpuint(fake_get("play", "weight"), ==, 256);
+	foreground = rig_property(rig, MANAGER, "Foreground");
+	g_assert_cmpstr(g_variant_get_string(foreground, NULL), ==, work);
+	/* It survives the daemon. */
+	rig_kill(rig, SIGKILL);
+	rig_start(rig);
+	g_clear_pointer(&foreground, g_variant_unref);
+	foreground = rig_property(rig, MANAGER, "Foreground");
+	g_assert_cmpstr(g_variant_get_string(foreground, NULL), ==, work);
+	flag = vm_property(rig, "work", "Foreground");
+	g_assert_true(g_variant_get_boolean(flag));
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/")));
+	g_free(rig_fail(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/org/carrel/vm/nobody"), "NotFound"));
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "policy", "weight", "1000"));
+	for (int i = 0; i < 500 && fake_get("work", "weight") != 1000; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("work", "weight"), ==, 1000);
+}
+
+/* Memory follows the screen. */
+TEST(test_balance)
+{
+	g_autofree char *play = vm_at("play"), *group = NULL;
+
+	fake_set("machine", "total", 3072 * MIB);
+	vm_define(rig, "work", NULL);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_define(rig, "play", NULL);
+	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	group = g_strdup_printf("%u", fake_running("play"));
+	fake_set(group, "demand", 300 * MIB);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("play", "memory"), <, 2048 * MIB);
+	fake_set(group, "demand", 1500 * MIB);
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", play)));
+	for (int i = 0; i < 1500 && fake_get("play", "memory") < 1900 * MIB; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("play", "memory"), >=, 1900 * MIB);
+	g_assert_cmpuint(fake_get("work", "memory"), >=, 256 * MIB);
+}
+
+static guint64 wakeups(Rig *rig)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/status", rig_pid(rig)), *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	return g_ascii_strtoull(strstr(text, "\nvoluntary_ctxt_switches:") + strlen("\nvoluntary_ctxt_switches:"), NULL, 10);
+}
+
+/* Nothing happens: the main thread sleeps. */
+TEST(test_idle)
+{
+	guint64 before;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_usleep(2500000);
+	before = wakeups(rig);
+	g_usleep(2000000);
+	g_assert_cmpuint(wakeups(rig) - before, <=, 1);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define ADD(name) g_test_add("/life/" #name, Rig, NULL, rig_up, name, rig_down)
+	ADD(test_start_stop);
+	ADD(test_paused_start);
+	ADD(test_suspend_resume);
+	ADD(test_deaf_guest);
+	ADD(test_force_off_while_starting);
+	ADD(test_busy_and_states);
+	ADD(test_guest_by_itself);
+	ADD(test_crash_off);
+	ADD(test_crash_preserve);
+	ADD(test_crash_loop);
+	ADD(test_destroyed_by_others);
+	ADD(test_start_fails);
+	ADD(test_disk_in_use);
+	ADD(test_no_memory);
+	ADD(test_reclaim);
+	ADD(test_foreground);
+	ADD(test_balance);
+	ADD(test_idle);
+	return g_test_run();
+}
