@@ -113,7 +113,7 @@ def small_parts():
 
 
 def payload(opts, run):
-    """A small ext4 disk with the script and the share, which the service domain knows by its serial."""
+    """A small ext4 disk with what is installed, the script and the share, which the service domain knows by its serial."""
     tree = f"{run}/payload"
     os.makedirs(f"{tree}/guest")
     shutil.copy(f"{small_parts()}/guest.cpio.gz", f"{tree}/guest/initramfs")
@@ -123,6 +123,8 @@ def payload(opts, run):
         shutil.copy(opts.script, f"{tree}/script")
     if opts.share:
         shutil.copytree(opts.share, f"{tree}/share", symlinks=True)
+    if os.path.exists("/out/install.tar"):
+        shutil.copy("/out/install.tar", tree)
     used = int(subprocess.run(["du", "-sm", tree], check=True, stdout=subprocess.PIPE).stdout.split()[0])
     image = f"{run}/payload.img"
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, f"{used * 11 // 10 + 8}M"],
