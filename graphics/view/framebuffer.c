@@ -36,10 +36,12 @@ static struct framebuffer *of_bus(struct xenbus *bus)
 
 static void show(struct framebuffer *f, const struct rect *damage)
 {
-	struct picture p = {f->memory + f->offset, f->width, f->height, f->stride, f->format};
+	struct picture p = {NULL, f->width, f->height, f->stride, f->format};
 
-	if (f->memory && !f->yield)
-		f->screens->show(f->screen_data, 0, &p, false, damage);
+	if (!f->memory || f->yield)
+		return;
+	p.pixels = f->memory + f->offset;
+	f->screens->show(f->screen_data, 0, &p, false, damage);
 }
 
 void framebuffer_yield(struct framebuffer *f, bool yield)
@@ -47,6 +49,8 @@ void framebuffer_yield(struct framebuffer *f, bool yield)
 	if (f->yield == yield)
 		return;
 	f->yield = yield;
+	if (f->memory && yield)
+		f->screens->show(f->screen_data, 0, NULL, false, NULL);
 	show(f, NULL);
 }
 

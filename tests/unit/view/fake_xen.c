@@ -9,8 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PORTS  64
-#define GRANTS 262144
+#define PORTS 64
 
 struct watch {
 	char *path, *token;
@@ -22,7 +21,7 @@ struct fake {
 	uint8_t *pages;
 	size_t count, used;
 	uint32_t *grant; /* page of each reference; 0: none */
-	uint32_t grants;
+	uint32_t grants, max_grants;
 	size_t mapped, maps, bound;
 	struct {
 		bool open, bound, pending, masked;
@@ -143,7 +142,7 @@ uint64_t fake_gfn(struct fake *f, void *page)
 
 uint32_t fake_grant(struct fake *f, void *page)
 {
-	g_assert_cmpuint(f->grants, <, GRANTS);
+	g_assert_cmpuint(f->grants, <, f->max_grants);
 	f->grant[f->grants] = (uint32_t)fake_gfn(f, page);
 	return f->grants++;
 }
@@ -494,7 +493,8 @@ struct fake *fake_new(size_t pages)
 	f->count = pages + 1;
 	f->used = 1;
 	f->grants = 1;
-	f->grant = g_new0(uint32_t, GRANTS);
+	f->max_grants = (uint32_t)(2 * pages + 64);
+	f->grant = g_new0(uint32_t, f->max_grants);
 	f->memory = memfd_create("guest", MFD_CLOEXEC);
 	g_assert_cmpint(ftruncate(f->memory, (off_t)(f->count * XEN_PAGE)), ==, 0);
 	f->pages = mmap(NULL, f->count * XEN_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, f->memory, 0);

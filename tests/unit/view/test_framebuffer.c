@@ -174,6 +174,7 @@ static void test_yield(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	connect(t);
 	fake_settle(10);
 	framebuffer_yield(t->framebuffer, true);
+	g_assert_null(t->picture.pixels); /* its memory may go away now without a word */
 	shows = t->shows;
 	front_framebuffer_update(&t->front, 0, 0, 640, 480);
 	fake_settle(20);
