@@ -24,6 +24,19 @@ static gboolean remove_rules(GError **error)
 	return load_rules("table inet carrel\ndelete table inet carrel\ntable bridge carrel\ndelete table bridge carrel\n", error);
 }
 
+/* Whether the kernel has these rules already. A load would start the limits' counts anew, and each change of a bandwidth
+ * limit, of the VM on screen, comes by here. */
+static gboolean rules_loaded(const char *rules, const char *run_dir)
+{
+	const char *argv[] = { "nft", "list", "tables", NULL };
+	g_autofree char *path = rules_path(run_dir), *old = NULL, *tables = NULL;
+
+	if (!g_file_get_contents(path, &old, NULL, NULL) || !g_str_equal(old, rules))
+		return FALSE;
+	tables = net_run(argv, NULL, NULL);
+	return tables && strstr(tables, "table inet carrel\n") && strstr(tables, "table bridge carrel\n");
+}
+
 static gboolean check_names(NetPlan *plan, GHashTable *links, GError **error)
 {
 	for (guint i = 0; i < plan->networks->len; i++) {
@@ -258,8 +271,9 @@ gboolean net_apply(NetPlan *plan, const char *run_dir, GError **error)
 		return FALSE;
 	}
 	rules = net_plan_rules(plan);
-	if (!load_rules(rules, error) || !apply_bridges(plan, links, made, error) || !net_dnsmasq_apply(plan, run_dir, error) ||
-	    !remove_others(plan, links, error) || !g_file_set_contents(path, rules, -1, error)) {
+	if ((!rules_loaded(rules, run_dir) && !load_rules(rules, error)) || !apply_bridges(plan, links, made, error) ||
+	    !net_dnsmasq_apply(plan, run_dir, error) || !remove_others(plan, links, error) ||
+	    !g_file_set_contents(path, rules, -1, error)) {
 		roll_back(run_dir, made);
 		return FALSE;
 	}

@@ -168,12 +168,26 @@ gboolean net_dnsmasq_stop(const char *run_dir, GError **error)
 	return TRUE;
 }
 
+/* Whether it runs with this configuration. */
+static gboolean runs_with(const char *text, const char *run_dir)
+{
+	g_autofree char *path = g_build_filename(run_dir, "dnsmasq.conf", NULL), *now = NULL;
+	int fd = net_dnsmasq_pidfd(run_dir, NULL);
+
+	if (fd < 0)
+		return FALSE;
+	close(fd);
+	return g_file_get_contents(path, &now, NULL, NULL) && g_str_equal(now, text);
+}
+
 gboolean net_dnsmasq_check(NetPlan *plan, const char *run_dir, GError **error)
 {
 	g_autofree char *text = net_plan_dnsmasq(plan), *path = g_build_filename(run_dir, "dnsmasq.conf.new", NULL), *out = NULL;
 	g_autofree char *argument = g_strconcat("--conf-file=", path, NULL);
 	const char *argv[] = { "dnsmasq", "--test", argument, NULL };
 
+	if (runs_with(text, run_dir))
+		return TRUE;
 	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, error))
 		return FALSE;
 	out = net_run(argv, NULL, error);
@@ -194,18 +208,16 @@ static gboolean start(const char *run_dir, GError **error)
 gboolean net_dnsmasq_apply(NetPlan *plan, const char *run_dir, GError **error)
 {
 	g_autofree char *text = net_plan_dnsmasq(plan), *path = g_build_filename(run_dir, "dnsmasq.conf", NULL), *old = NULL;
-	int fd = net_dnsmasq_pidfd(run_dir, NULL);
 
-	if (fd >= 0)
-		close(fd);
 	if (!plan->ports->len) {
 		g_unlink(path);
 		return net_dnsmasq_stop(run_dir, error);
 	}
-	g_file_get_contents(path, &old, NULL, NULL);
-	if (fd >= 0 && old && g_str_equal(old, text))
+	if (runs_with(text, run_dir))
 		return TRUE;
-	if (!net_dnsmasq_stop(run_dir, error) || !g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error))
+	g_file_get_contents(path, &old, NULL, NULL);
+	if (!net_dnsmasq_stop(run_dir, error) ||
+	    !g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error))
 		return FALSE;
 	if (start(run_dir, error))
 		return TRUE;

@@ -44,6 +44,26 @@ static gboolean no_limit_out(const char *vif, const char *ifb, const Link *link,
 	return tc_batch(tc, error) && net_ip_batch(ip, error);
 }
 
+/* The way from the vif through the ifb. The ifb's tbf comes last: it tells a later call that all the rest is there. */
+static gboolean redirect(const char *vif, const char *ifb, const char *shape, GError **error)
+{
+	g_autoptr(GString) tc = g_string_new(NULL), ip = g_string_new(NULL);
+
+	if (net_has_qdisc(vif, "ingress")) {
+		g_string_append_printf(tc, "qdisc delete dev %s ingress\n", vif);
+		if (!tc_batch(tc, error))
+			return FALSE;
+		g_string_truncate(tc, 0);
+	}
+	g_string_append_printf(ip, "link set dev %s alias " NET_OWNER "\nlink set dev %s addrgenmode none\nlink set dev %s up\n",
+		ifb, ifb, ifb);
+	g_string_append_printf(tc, "qdisc add dev %s ingress\n", vif);
+	g_string_append_printf(tc, "filter add dev %s ingress protocol all pref 1 u32 match u32 0 0 "
+		"action mirred egress redirect dev %s\n", vif, ifb);
+	g_string_append_printf(tc, "qdisc replace dev %s %s\n", ifb, shape);
+	return net_ip_batch(ip, error) && tc_batch(tc, error);
+}
+
 static gboolean limit_out(const Port *port, const char *vif, GHashTable *links, GError **error)
 {
 	g_autoptr(GString) tc = g_string_new(NULL), ip = g_string_new(NULL);
@@ -58,18 +78,15 @@ static gboolean limit_out(const Port *port, const char *vif, GHashTable *links, 
 			"bandwidth limit needs that name; rename or delete it", ifb);
 		return FALSE;
 	}
-	if (!link)
-		g_string_append_printf(ip, "link add name %s type ifb\n", ifb);
-	g_string_append_printf(ip, "link set dev %s alias " NET_OWNER "\nlink set dev %s addrgenmode none\nlink set dev %s up\n",
-		ifb, ifb, ifb);
 	g_autofree char *shape = tbf(port->limit_out);
-	g_string_append_printf(tc, "qdisc replace dev %s %s\n", ifb, shape);
-	if (net_has_qdisc(vif, "ingress")) /* what it redirected to may be gone */
-		g_string_append_printf(tc, "qdisc delete dev %s ingress\n", vif);
-	g_string_append_printf(tc, "qdisc add dev %s ingress\n", vif);
-	g_string_append_printf(tc, "filter add dev %s ingress protocol all pref 1 u32 match u32 0 0 "
-		"action mirred egress redirect dev %s\n", vif, ifb);
-	return net_ip_batch(ip, error) && tc_batch(tc, error);
+	if (link && net_link_ours(link, "ifb") && net_has_qdisc(ifb, "tbf") && net_has_qdisc(vif, "ingress")) {
+		g_string_append_printf(tc, "qdisc replace dev %s %s\n", ifb, shape);
+		return tc_batch(tc, error);
+	}
+	if (link) /* of a vif that is gone, or half made: what leads to it leads nowhere */
+		g_string_append_printf(ip, "link delete dev %s\n", ifb);
+	g_string_append_printf(ip, "link add name %s type ifb\n", ifb);
+	return net_ip_batch(ip, error) && redirect(vif, ifb, shape, error);
 }
 
 /* Not a station on the wire: no address, no ARP, no IPv6 of its own. A private network's port can talk to the bridge only. */

@@ -61,7 +61,8 @@ static char *lease(Lab *lab, int ns, gboolean six)
 
 	if (six)
 		argv[13] = NULL;
-	g_assert_true(g_file_set_contents(script, "#!/bin/sh\necho \"$1 ip=$ip subnet=$subnet router=$router dns=$dns ipv6=$ipv6\"\n", -1, NULL));
+	g_assert_true(g_file_set_contents(script, "#!/bin/sh\n"
+		"echo \"$1 ip=$ip subnet=$subnet router=$router dns=$dns ipv6=$ipv6\"\n", -1, NULL));
 	g_chmod(script, 0755);
 	return lab_output(ns, argv);
 }
@@ -271,12 +272,13 @@ static void test_dns(void)
 	g_autoptr(GError) error = NULL;
 	static const char *const domains[] = { "corp.example", NULL }, *const private[] = { "10.1.2.3", "192.168.1.1", "127.0.0.1",
 		"169.254.169.254", "172.16.0.1", "0.0.0.0" };
-	g_autofree char *resolver = g_build_filename(lab->dir, "resolv.conf", NULL);
+	g_autofree char *dir = g_dir_make_tmp(NULL, NULL), *resolver = g_build_filename(dir, "resolv.conf", NULL);
 	const char *gateway = lab->vm[A].address->gateway4;
 	int server = lab_udp(lab->world.ns, AF_INET, WORLD4, 53);
 	Lookup found;
 
 	g_assert_true(g_file_set_contents(resolver, "nameserver " WORLD4 "\n", -1, NULL));
+	g_chmod(dir, 0755);
 	g_chmod(resolver, 0644);
 	g_assert_true(net_plan_set_resolver(lab->plan, resolver, &error));
 	g_assert_true(net_plan_set_private_domains(lab->plan, domains, &error));
@@ -327,6 +329,8 @@ static void test_dns(void)
 	g_assert_cmpint(receive(fd, message, sizeof(message), &from, 200), <, 0);
 	close(fd);
 	close(server);
+	g_unlink(resolver);
+	g_rmdir(dir);
 	lab_free(lab);
 }
 
@@ -528,6 +532,16 @@ static void test_limits(void)
 	limit(lab, 8000000); /* again: nothing doubles */
 	limit(lab, 2000000);
 	check_rates(lab, 60000, 180000);
+
+	/* A run that was killed half way; a VM that restarts with another vif of that name. */
+	g_autofree char *half = g_strdup_printf("tc qdisc delete dev cr-%s root", strchr(lab->vm[A].address->vif, '-') + 1);
+	lab_run(lab->host, half);
+	limit(lab, 2000000);
+	check_rates(lab, 60000, 180000);
+	g_autofree char *bare = g_strdup_printf("tc qdisc delete dev %s ingress", lab->vm[A].address->vif);
+	lab_run(lab->host, bare);
+	limit(lab, 2000000);
+	check_rates(lab, 60000, 180000);
 	limit(lab, 0);
 	check_rates(lab, 1000000, 6000000);
 	g_autofree char *links = ip(lab->host, "ip -d link show type ifb");
@@ -554,6 +568,16 @@ static void test_idempotent(void)
 	g_autofree char *after = ip(lab->host, "ip -o address show scope global");
 	g_assert_cmpint(dnsmasq_pid(lab), ==, pid);
 	g_assert_cmpstr(before, ==, after);
+
+	/* The same rules are not loaded again; someone's flush is mended. */
+	lab_run(lab->host, "nft add chain inet carrel mine");
+	apply(lab);
+	g_autofree char *kept = ip(lab->host, "nft list table inet carrel");
+	has(kept, "chain mine");
+	lab_run(lab->host, "nft flush ruleset");
+	apply(lab);
+	g_autofree char *mended = ip(lab->host, "nft list tables");
+	g_assert_cmpstr(mended, ==, "table bridge carrel\ntable inet carrel\n");
 
 	/* A VM's interface goes, another comes: its bridge goes with it, the others' stay. */
 	NetPort ports[VMS];
@@ -612,15 +636,18 @@ static void test_foreign(void)
 	g_autoptr(NetPlan) plan = plan_again(lab, ports, VMS + 1);
 	const char *bridge = net_plan_address(plan, VMS)->bridge;
 	g_autofree char *add = g_strdup_printf("ip link add name %s type bridge", bridge);
-	g_autofree char *address = g_strdup_printf("ip address add 10.9.9.9/24 dev %s", bridge), *del = g_strdup_printf("ip link delete dev %s", bridge);
+	g_autofree char *address = g_strdup_printf("ip address add 10.9.9.9/24 dev %s", bridge);
+	g_autofree char *del = g_strdup_printf("ip link delete dev %s", bridge);
 
 	lab_run(lab->host, add);
 	lab_run(lab->host, address);
-	g_autofree char *before = ip(lab->host, "ip -o address show scope global"), *rules = ip(lab->host, "nft list set bridge carrel source_mac");
+	g_autofree char *before = ip(lab->host, "ip -o address show scope global");
+	g_autofree char *rules = ip(lab->host, "nft list set bridge carrel source_mac");
 	g_assert_false(net_apply(plan, lab->dir, &error));
 	g_assert_error(error, NET_ERROR, NET_ERROR_EXISTS);
 	has(error->message, bridge);
-	g_autofree char *after = ip(lab->host, "ip -o address show scope global"), *rules_after = ip(lab->host, "nft list set bridge carrel source_mac");
+	g_autofree char *after = ip(lab->host, "ip -o address show scope global");
+	g_autofree char *rules_after = ip(lab->host, "nft list set bridge carrel source_mac");
 	g_assert_cmpstr(before, ==, after);
 	g_assert_cmpstr(rules, ==, rules_after);
 	lab_run(lab->host, del);
@@ -644,7 +671,8 @@ static void test_roll_back(void)
 
 	memcpy(ports, lab->ports, sizeof(lab->ports));
 	ports[VMS] = (NetPort){ .vm = "newcomer", .name = "eth0", .outside = TRUE, .mac = { 0, 0x16, 0x3e, 0, 1, 1 } };
-	g_autofree char *before = ip(lab->host, "ip -o link show type bridge"), *rules = ip(lab->host, "nft list set bridge carrel source_mac");
+	g_autofree char *before = ip(lab->host, "ip -o link show type bridge");
+	g_autofree char *rules = ip(lab->host, "nft list set bridge carrel source_mac");
 	g_autoptr(NetPlan) plan = plan_again(lab, ports, VMS + 1);
 	kill(dnsmasq_pid(lab), SIGKILL);
 	g_usleep(100000);
@@ -652,7 +680,8 @@ static void test_roll_back(void)
 	g_assert_false(net_apply(plan, lab->dir, &error));
 	g_assert_error(error, NET_ERROR, NET_ERROR_FAILED);
 	has(error->message, "dnsmasq");
-	g_autofree char *after = ip(lab->host, "ip -o link show type bridge"), *rules_after = ip(lab->host, "nft list set bridge carrel source_mac");
+	g_autofree char *after = ip(lab->host, "ip -o link show type bridge");
+	g_autofree char *rules_after = ip(lab->host, "nft list set bridge carrel source_mac");
 	g_assert_cmpstr(before, ==, after);
 	g_assert_cmpstr(rules, ==, rules_after);
 	close(thief);
@@ -703,7 +732,8 @@ static void test_uplinks(void)
 static char *forwarding(Lab *lab)
 {
 	lab_enter(lab->host);
-	g_autofree char *four = text_of("/proc/sys/net/ipv4", "ip_forward"), *six = text_of("/proc/sys/net/ipv6/conf/all", "forwarding");
+	g_autofree char *four = text_of("/proc/sys/net/ipv4", "ip_forward");
+	g_autofree char *six = text_of("/proc/sys/net/ipv6/conf/all", "forwarding");
 	g_autofree char *uplink = text_of("/proc/sys/net/ipv6/conf/up0", "forwarding");
 	return g_strdup_printf("%c%c%c", four[0], six[0], uplink[0]);
 }
@@ -719,7 +749,8 @@ static void test_remove(void)
 	lab_run(lab->host, "ip link add name cr-mine type bridge"); /* not ours */
 	g_assert_true(net_remove(lab->dir, &error));
 	g_assert_no_error(error);
-	g_autofree char *rules = ip(lab->host, "nft list ruleset"), *links = ip(lab->host, "ip -o link show type bridge"), *off = forwarding(lab);
+	g_autofree char *rules = ip(lab->host, "nft list ruleset");
+	g_autofree char *links = ip(lab->host, "ip -o link show type bridge"), *off = forwarding(lab);
 	g_assert_cmpstr(rules, ==, "");
 	has(links, "cr-mine");
 	g_assert_null(strchr(strchr(links, '\n') + 1, '\n'));
