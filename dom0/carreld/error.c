@@ -58,8 +58,6 @@ static CarrelErrorCode from_io(int code)
 		return CARREL_ERROR_CANCELLED;
 	case G_IO_ERROR_NO_SPACE:
 		return CARREL_ERROR_NO_SPACE;
-	case G_IO_ERROR_NOT_FOUND:
-		return CARREL_ERROR_NOT_FOUND;
 	case G_IO_ERROR_EXISTS:
 		return CARREL_ERROR_EXISTS;
 	case G_IO_ERROR_TIMED_OUT:

@@ -171,8 +171,7 @@ static VmFile *load(Manager *manager, const char *name, GError **error)
 
 	if (!file || !manager_check_file(manager, name, file, error))
 		return NULL;
-	if (!g_key_file_has_key(file->keys, "vm", "uuid", NULL) &&
-	    !(vmfile_set(file, "vm", "uuid", file->uuid, &unsaved) && vmfile_save(file, path, &unsaved)))
+	if (file->fresh_uuid && !vmfile_save(file, path, &unsaved))
 		g_warning("VM %s: its new uuid is not kept: %s", name, unsaved->message);
 	return g_steal_pointer(&file);
 }
@@ -263,8 +262,7 @@ static void method_define(Manager *manager, GDBusMethodInvocation *invocation, G
 	}
 	file = vmfile_parse(label, text, strlen(text), &error);
 	dir = g_build_filename(manager->state_dir, "vms", name, NULL);
-	if (!file || !manager_check_file(manager, name, file, &error) || !vmfile_set(file, "vm", "uuid", file->uuid, &error) ||
-	    !vmfile_save(file, path, &error))
+	if (!file || !manager_check_file(manager, name, file, &error) || !vmfile_save(file, path, &error))
 		goto failed;
 	if (g_mkdir(dir, 0700) && errno != EEXIST) {
 		carrel_fail(&error, CARREL_ERROR_FAILED, "cannot make %s: %s", dir, g_strerror(errno));

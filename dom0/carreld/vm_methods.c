@@ -286,8 +286,7 @@ static void method_set_definition(Manager *manager, GDBusMethodInvocation *invoc
 	label = g_strdup_printf("%s.vm", vm->name);
 	file = vmfile_parse(label, text, strlen(text), &error);
 	/* A text without uuid means the same VM. */
-	if (file && !g_key_file_has_key(file->keys, "vm", "uuid", NULL) &&
-	    !vmfile_set(file, "vm", "uuid", vm->file ? vm->file->uuid : file->uuid, &error))
+	if (file && file->fresh_uuid && vm->file && !vmfile_set(file, "vm", "uuid", vm->file->uuid, &error))
 		g_clear_pointer(&file, vmfile_free);
 	if (file && may_redefine(vm, file, &error) && replace(vm, g_steal_pointer(&file), &error))
 		g_dbus_method_invocation_return_value(invocation, NULL);
