@@ -138,7 +138,7 @@ static void field(const char *name, const char *format, ...)
 
 static void show_disks(CarrelVm1 *vm)
 {
-	static const char *const headers[] = {"DISK", "FORMAT", ">SIZE", ">USED", "", "FILE", NULL};
+	static const char *const headers[] = {"DISK", "FORMAT", ">SIZE", ">USED", "FILE", NULL};
 	g_autoptr(Table) table = table_new(headers);
 	GVariant *disks = carrel_vm1_get_disks(vm);
 
@@ -157,10 +157,9 @@ static void show_disks(CarrelVm1 *vm)
 		g_variant_lookup(disk, "used", "t", &used);
 		g_variant_lookup(disk, "readonly", "b", &readonly);
 		table_add(table, NULL, name);
-		table_add(table, NULL, format);
+		table_take(table, g_strconcat(format, readonly ? ", read-only" : "", NULL));
 		table_take(table, text_size(size));
 		table_take(table, text_size(used));
-		table_add(table, NULL, readonly ? "read-only" : "");
 		table_add(table, NULL, file);
 	}
 	fputs("\n", stdout);
@@ -244,10 +243,13 @@ static void show_vm(CarrelVm1 *vm)
 	field("Flags", "%s", words);
 	if (carrel_vm1_get_started(vm))
 		field("Started", "%s", since);
-	if (carrel_vm1_get_domain_id(vm) >= 0)
-		field("Domain", "%d", carrel_vm1_get_domain_id(vm));
 	field("CPUs", "%u", carrel_vm1_get_vcpus(vm));
-	field("Memory", "%s (%s to %s)", now, least, most);
+	if (carrel_vm1_get_domain_id(vm) >= 0) {
+		field("Domain", "%d", carrel_vm1_get_domain_id(vm));
+		field("Memory", "%s (%s to %s)", now, least, most);
+	} else {
+		field("Memory", "%s to %s", least, most);
+	}
 	field("Colour", "%s", text(carrel_vm1_get_colour(vm)));
 	field("UUID", "%s", text(carrel_vm1_get_uuid(vm)));
 	field("Console", "%s", text(carrel_vm1_get_console(vm)));

@@ -23,17 +23,34 @@ static char *figure(const char *key, GVariant *value)
 	return g_str_has_suffix(key, "-ns") ? text_duration(number) : text_size(number);
 }
 
+static void print_figure(const char *key, GVariant *value)
+{
+	g_autofree char *text = figure(key, value), *safe = text_safe(text), *name = text_safe(key);
+
+	if (g_str_has_suffix(name, "-ns"))
+		name[strlen(name) - 3] = 0;
+	printf("%-14s %s\n", name, safe);
+}
+
+/* In the contract's order; what a later manager adds follows. */
 static void print_machine(GVariant *figures)
 {
+	static const char *const keys[] = {"memory-total", "memory-free", "memory-dom0", "memory-core", "cpus", "cpu-idle-ns",
+		"storage-total", "storage-free", NULL};
 	const char *key;
 	GVariant *value;
 	GVariantIter iter;
 
+	for (guint k = 0; keys[k]; k++) {
+		g_autoptr(GVariant) known = g_variant_lookup_value(figures, keys[k], NULL);
+
+		if (known)
+			print_figure(keys[k], known);
+	}
 	g_variant_iter_init(&iter, figures);
 	while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-		g_autofree char *text = figure(key, value), *safe = text_safe(text), *name = text_safe(key);
-
-		printf("%-16s %s\n", name, safe);
+		if (!g_strv_contains(keys, key))
+			print_figure(key, value);
 		g_variant_unref(value);
 	}
 }

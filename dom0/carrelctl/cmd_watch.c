@@ -28,6 +28,17 @@ static gboolean wanted(const Watch *watch, const char *vm)
 	return !*watch->names || (vm && g_strv_contains((const char *const *)watch->names, vm));
 }
 
+static char *for_people(GVariant *value)
+{
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+		return g_variant_dup_string(value, NULL);
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
+		return vm_name_of_path(g_variant_get_string(value, NULL));
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_DOUBLE))
+		return g_strdup_printf("%.2f", g_variant_get_double(value));
+	return g_variant_print(value, FALSE);
+}
+
 /* vm: whom it concerns. value is taken when floating, may be NULL. */
 static void event(const Watch *watch, const char *vm, const char *subject, const char *what, const char *name, GVariant *value)
 {
@@ -53,8 +64,7 @@ static void event(const Watch *watch, const char *vm, const char *subject, const
 		g_autofree char *time = g_date_time_format(now, "%H:%M:%S"), *safe = text_safe(subject), *value_safe = NULL;
 
 		if (held) {
-			g_autofree char *text = g_variant_is_of_type(held, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(held, NULL)
-				: g_variant_print(held, FALSE);
+			g_autofree char *text = for_people(held);
 
 			value_safe = text_safe(text);
 		}

@@ -196,7 +196,7 @@ static void print_padded(const char *text, const char *colour, int pad, gboolean
 {
 	if (right)
 		printf("%*s", pad, "");
-	if (colour)
+	if (colour && *text)
 		printf("\033[%sm%s\033[0m", colour, text);
 	else
 		fputs(text, stdout);

@@ -242,8 +242,8 @@ static void test_show(void)
 	fake_add_vm(fake, "3-work", "Work");
 	text = run(fake, 0, "show", "3-work", NULL);
 	has(text->out->str, "Title        Work\n");
-	has(text->out->str, "Memory       1 GiB (512 MiB to 1 GiB)\n");
-	has(text->out->str, "xvda  qcow2   20 GiB  1.5 GiB    root.qcow2\n");
+	has(text->out->str, "Memory       512 MiB to 1 GiB\n");
+	has(text->out->str, "xvda  qcow2   20 GiB  1.5 GiB  root.qcow2\n");
 	has(text->out->str, "eth0       nat            00:16:3e:01:02:03  10.9.1.2\n");
 	has(text->out->str, "clean     2026-09-21 14:13:20  fresh \\x1b[2J\n");
 	json = run(fake, 0, "--json", "show", "3-work", NULL);
@@ -355,9 +355,9 @@ static void test_changes_stats(void)
 	json = run(fake, 0, "changes", "list", "work", "xvda", "mark-7", "--json", NULL);
 	has(json->out->str, "\"bytes\" : 196608");
 	stats = run(fake, 0, "stats", NULL);
-	has(stats->out->str, "memory-total     3 GiB\n");
-	has(stats->out->str, "cpus             2\n");
-	has(stats->out->str, "cpu-idle-ns      1:30 min\n");
+	has(stats->out->str, "memory-total   3 GiB\n");
+	has(stats->out->str, "cpus           2\n");
+	has(stats->out->str, "cpu-idle       1:30 min\n");
 	has(stats->out->str, "work  1.5 s  512 MiB");
 	lacks(stats->out->str, "home");
 	stats_json = run(fake, 0, "stats", "--json", NULL);
