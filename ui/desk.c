@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desk.h"
+
+#include "carrel-desk.h"
+#include "model.h"
+
+#include <gio/gunixfdlist.h>
+#include <glib/gi18n.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define THUMBNAIL_MAX 4096 /* pixels a side */
+
+struct _UiDesk {
+	GObject parent;
+	GCancellable *cancellable;
+	CarrelDesk1 *proxy;
+	GHashTable *thumbnails; /* name: cairo_surface_t */
+	GHashTable *asked;      /* names */
+};
+
+G_DEFINE_FINAL_TYPE(UiDesk, ui_desk, G_TYPE_OBJECT)
+
+enum { SIGNAL_CHANGED, SIGNAL_THUMBNAIL, SIGNAL_NOTICE, N_SIGNALS };
+static guint signals[N_SIGNALS];
+
+typedef struct {
+	UiDesk *desk;
+	char *vm;
+} Question;
+
+static Question *question_new(UiDesk *desk, const char *vm)
+{
+	Question *question = g_new0(Question, 1);
+	question->desk = g_object_ref(desk);
+	question->vm = g_strdup(vm);
+	return question;
+}
+
+static void question_free(Question *question)
+{
+	g_object_unref(question->desk);
+	g_free(question->vm);
+	g_free(question);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Question, question_free)
+
+gboolean ui_desk_present(UiDesk *desk)
+{
+	g_autofree char *owner = desk->proxy ? g_dbus_proxy_get_name_owner(G_DBUS_PROXY(desk->proxy)) : NULL;
+	return owner != NULL;
+}
+
+gboolean ui_desk_locked(UiDesk *desk)
+{
+	return desk->proxy && carrel_desk1_get_locked(desk->proxy);
+}
+
+const char *ui_desk_shown(UiDesk *desk)
+{
+	const char *shown = desk->proxy ? carrel_desk1_get_shown(desk->proxy) : NULL;
+	return shown ? shown : "";
+}
+
+const char *ui_desk_view(UiDesk *desk, const char *vm)
+{
+	GVariant *views = desk->proxy ? carrel_desk1_get_views(desk->proxy) : NULL;
+	const char *state = "none";
+	if (views)
+		g_variant_lookup(views, vm, "&s", &state);
+	return state;
+}
+
+static void notice(UiDesk *desk, const char *severity, const char *vm, const char *text)
+{
+	g_signal_emit(desk, signals[SIGNAL_NOTICE], 0, severity, vm, text);
+}
+
+static void on_called(GObject *source, GAsyncResult *result, gpointer data)
+{
+	g_autoptr(Question) question = data;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) reply = g_dbus_proxy_call_finish(G_DBUS_PROXY(source), result, &error);
+	if (reply || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+		return;
+	g_autofree char *text = error_text(error);
+	notice(question->desk, "error", question->vm, text);
+}
+
+static void call(UiDesk *desk, const char *method, const char *vm)
+{
+	if (!ui_desk_present(desk)) {
+		notice(desk, "error", vm ? vm : "", _("The compositor does not answer. It is started again by itself; try again in a moment."));
+		return;
+	}
+	g_dbus_proxy_call(G_DBUS_PROXY(desk->proxy), method, vm ? g_variant_new("(s)", vm) : NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START,
+		-1, desk->cancellable, on_called, question_new(desk, vm ? vm : ""));
+}
+
+void ui_desk_show(UiDesk *desk, const char *vm)
+{
+	call(desk, "Show", vm);
+}
+
+void ui_desk_lock(UiDesk *desk)
+{
+	call(desk, "Lock", NULL);
+}
+
+void ui_desk_unlock(UiDesk *desk)
+{
+	call(desk, "Unlock", NULL);
+}
+
+void ui_desk_restart_view(UiDesk *desk, const char *vm)
+{
+	call(desk, "RestartView", vm);
+}
+
+/* ---- pictures ---- */
+
+cairo_surface_t *ui_desk_thumbnail(UiDesk *desk, const char *vm)
+{
+	return g_hash_table_lookup(desk->thumbnails, vm);
+}
+
+void ui_desk_forget_thumbnail(UiDesk *desk, const char *vm)
+{
+	g_hash_table_remove(desk->thumbnails, vm);
+}
+
+/* Copies the rows out of the file by reading: a file that shrinks meanwhile is a short read, not a signal. */
+static cairo_surface_t *read_pixels(int fd, guint width, guint height, guint stride)
+{
+	struct stat st;
+	if (!width || !height || width > THUMBNAIL_MAX || height > THUMBNAIL_MAX || stride < width * 4 ||
+		stride > THUMBNAIL_MAX * 8 || fstat(fd, &st) || (guint64)st.st_size < (guint64)stride * (height - 1) + width * 4)
+		return NULL;
+	cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, (int)height);
+	guint8 *pixels = cairo_image_surface_get_data(surface);
+	gsize row = (gsize)cairo_image_surface_get_stride(surface);
+	cairo_surface_flush(surface);
+	for (guint y = 0; pixels && y < height; y++) {
+		if (pread(fd, pixels + y * row, width * 4, (off_t)y * stride) == (ssize_t)(width * 4))
+			continue;
+		cairo_surface_destroy(surface);
+		return NULL;
+	}
+	cairo_surface_mark_dirty(surface);
+	return surface;
+}
+
+static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
+{
+	g_autoptr(Question) question = data;
+	UiDesk *desk = question->desk;
+	g_autoptr(GUnixFDList) fds = NULL;
+	g_autoptr(GVariant) handle = NULL;
+	guint width = 0, height = 0, stride = 0;
+	g_autoptr(GError) error = NULL;
+	gboolean answered = carrel_desk1_call_thumbnail_finish(CARREL_DESK1(source), &handle, &width, &height, &stride, &fds,
+		result, &error);
+	g_hash_table_remove(desk->asked, question->vm);
+	if (!answered || !fds)
+		return; /* nothing to show yet: the placeholder stays */
+	int fd = g_unix_fd_list_get(fds, g_variant_get_handle(handle), NULL);
+	if (fd < 0)
+		return;
+	cairo_surface_t *surface = read_pixels(fd, width, height, stride);
+	close(fd);
+	if (!surface)
+		return;
+	g_hash_table_replace(desk->thumbnails, g_strdup(question->vm), surface);
+	g_signal_emit(desk, signals[SIGNAL_THUMBNAIL], 0, question->vm);
+}
+
+void ui_desk_ask_thumbnail(UiDesk *desk, const char *vm, int width, int height)
+{
+	if (!ui_desk_present(desk) || !g_hash_table_add(desk->asked, g_strdup(vm)))
+		return;
+	carrel_desk1_call_thumbnail(desk->proxy, vm, (guint)width, (guint)height, NULL, desk->cancellable, on_thumbnail,
+		question_new(desk, vm));
+}
+
+/* ---- it comes and goes ---- */
+
+static void on_changed(UiDesk *desk)
+{
+	g_signal_emit(desk, signals[SIGNAL_CHANGED], 0);
+}
+
+static void on_desk_notice(CarrelDesk1 *proxy, const char *severity, const char *vm, const char *text, UiDesk *desk)
+{
+	(void)proxy;
+	notice(desk, severity, vm, text);
+}
+
+static void on_proxy(GObject *source, GAsyncResult *result, gpointer data)
+{
+	(void)source;
+	g_autoptr(UiDesk) desk = data;
+	g_autoptr(GError) error = NULL;
+	CarrelDesk1 *proxy = carrel_desk1_proxy_new_finish(result, &error);
+	if (!proxy)
+		return;
+	desk->proxy = proxy;
+	g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(proxy), 10000);
+	g_signal_connect_object(proxy, "g-properties-changed", G_CALLBACK(on_changed), desk, G_CONNECT_SWAPPED);
+	g_signal_connect_object(proxy, "notify::g-name-owner", G_CALLBACK(on_changed), desk, G_CONNECT_SWAPPED);
+	g_signal_connect_object(proxy, "notice", G_CALLBACK(on_desk_notice), desk, 0);
+	on_changed(desk);
+}
+
+UiDesk *ui_desk_new(GDBusConnection *connection)
+{
+	UiDesk *desk = g_object_new(UI_TYPE_DESK, NULL);
+	if (connection)
+		carrel_desk1_proxy_new(connection, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START, "org.carrel.Desk", "/org/carrel/desk",
+			desk->cancellable, on_proxy, g_object_ref(desk));
+	return desk;
+}
+
+static void ui_desk_dispose(GObject *object)
+{
+	UiDesk *desk = UI_DESK(object);
+	g_cancellable_cancel(desk->cancellable);
+	g_clear_object(&desk->cancellable);
+	g_clear_object(&desk->proxy);
+	g_clear_pointer(&desk->thumbnails, g_hash_table_unref);
+	g_clear_pointer(&desk->asked, g_hash_table_unref);
+	G_OBJECT_CLASS(ui_desk_parent_class)->dispose(object);
+}
+
+static void ui_desk_class_init(UiDeskClass *class)
+{
+	G_OBJECT_CLASS(class)->dispose = ui_desk_dispose;
+	GType type = G_TYPE_FROM_CLASS(class);
+	signals[SIGNAL_CHANGED] = g_signal_new("changed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+	signals[SIGNAL_THUMBNAIL] = g_signal_new("thumbnail", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+		G_TYPE_STRING);
+	signals[SIGNAL_NOTICE] = g_signal_new("notice", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 3,
+		G_TYPE_STRING, G_TYPE_STRING, G_TYPE_STRING);
+}
+
+static void ui_desk_init(UiDesk *desk)
+{
+	desk->cancellable = g_cancellable_new();
+	desk->thumbnails = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)cairo_surface_destroy);
+	desk->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
