@@ -62,7 +62,7 @@ struct Manager {
 	GHashTable *vms;  /* name → Vm */
 	GHashTable *jobs; /* path → Job */
 	GHashTable *claims; /* names that a job is making a VM for */
-	guint next_job, busy;   /* busy: jobs that have not ended */
+	guint next_job, busy, workers; /* jobs that have not ended, and those of them that have a worker under way */
 	char *foreground;       /* a VM's name, or NULL */
 	guint scan_source, balance_source, share_source;
 	guint balance_again;    /* how often it has been asked again for nothing */

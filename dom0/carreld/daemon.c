@@ -6,7 +6,7 @@
 
 #include "carreld.h"
 
-#define QUIT_LIMIT 20 /* seconds for jobs that are under way */
+#define QUIT_LIMIT 20 /* seconds for workers that are under way */
 
 typedef struct {
 	Manager manager;
@@ -47,12 +47,12 @@ static gboolean quit_when_idle(gpointer data)
 {
 	Daemon *daemon = data;
 
-	if (!daemon->manager.busy)
+	if (!daemon->manager.workers)
 		g_main_loop_quit(daemon->loop);
 	return G_SOURCE_CONTINUE;
 }
 
-/* VMs run on. A job that is under way may end; what doesn't is put right by the next daemon. */
+/* VMs run on. What a worker does now may end; what doesn't is put right by the next daemon. */
 static gboolean quit(gpointer data)
 {
 	Daemon *daemon = data;

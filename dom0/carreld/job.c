@@ -109,6 +109,7 @@ static void run_done(GObject *source, GAsyncResult *result, gpointer data)
 
 	(void)source, (void)data;
 	run->job->worker = FALSE;
+	run->job->manager->workers--;
 	g_task_propagate_boolean(G_TASK(result), &error);
 	if (run->done)
 		run->done(run->job, run->data, error);
@@ -133,6 +134,7 @@ void job_run(Job *job, JobRun run, gpointer data, GDestroyNotify free, JobDone d
 	*it = (Run){ job_ref(job), run, done, data, free };
 	g_task_set_task_data(task, it, run_free);
 	job->worker = TRUE;
+	job->manager->workers++;
 	job->on_cancel = NULL;
 	g_thread_unref(g_thread_new("job", own_thread, task));
 }

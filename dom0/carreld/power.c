@@ -127,6 +127,8 @@ static gboolean all_down(Manager *manager)
 		if (order_of(vm) != order || is_down(manager, vm) || vm->job)
 			continue;
 		(strcmp(manager->power->what, "suspend") ? shut_down : put_to_sleep)(manager, vm);
+		if (!vm->job)
+			power_job_ended(manager); /* no job to wait for: look again */
 	}
 	return down;
 }

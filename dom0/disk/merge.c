@@ -119,6 +119,7 @@ static gboolean merge_off(Layer *layer, Layer *child, const DiskJob *job, GError
 {
 	const char *argv[] = {"qemu-img", "commit", "-p", "-d", "-f", "qcow2", child->path, NULL};
 
+	file_freeze(layer->path, FALSE); /* the clones that stood on it are gone */
 	disk_step("commit");
 	return tool_run(child->path, argv, job, NULL, NULL, error) && mark_merge(child->path, layer->path, error) &&
 		take_name(layer, child, error);
@@ -307,6 +308,7 @@ static gboolean start_job(
 			live);
 		return FALSE;
 	}
+	file_freeze(layer->path, FALSE);
 	/* What is on top goes on naming the child: both are the same until the rename, and after it. */
 	return qmp_do(qmp, error, "block-commit",
 		"{'job-id': <'" JOB_ID "'>, 'device': <%s>, 'top-node': <%s>, 'base-node': <%s>, 'backing-file': <%s>,"

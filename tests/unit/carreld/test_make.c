@@ -221,6 +221,7 @@ TEST(test_template_errors)
 TEST(test_clone)
 {
 	g_autofree char *job = NULL, *snapshots = NULL, *message = NULL;
+	g_autofree char *layer = g_build_filename(rig->state, "vms/work/xvda.qcow2.1.snap", NULL);
 
 	vm_define(rig, "work", NULL);
 	vm_run(rig, "work", "Clone", g_variant_new_parsed("('copy', @a{sv} {})"));
@@ -237,6 +238,8 @@ TEST(test_clone)
 	has(message, "copy");
 	vm_run(rig, "copy", "Delete", NO_OPTIONS);
 	vm_run(rig, "work", "DeleteSnapshot", g_variant_new("(s)", "clone copy"));
+	/* Its base is merged: nothing is left of the clone. */
+	g_assert_false(g_file_test(layer, G_FILE_TEST_EXISTS));
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 }
 
