@@ -131,6 +131,26 @@ static void test_picture(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	desk_until(compositor_pixel(t->compositor, 400, 300) == 0x20242b);
 }
 
+/* A little at a time, with each of our own buffers lacking what the others got. */
+static void test_little(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
+{
+	struct front_buffer b[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		front_buffer_new(&t->front, &b[i], i + 1, WIDTH, HEIGHT);
+		paint(&b[i], 12);
+	}
+	front_set_config(&t->front, 0, &b[0]);
+	desk_until(on_screen(t, &b[0]));
+	for (unsigned i = 0; i < 40; i++) {
+		for (unsigned n = 0; n < 2; n++)
+			((uint32_t *)(void *)b[n].pixels)[i * 11003] ^= 0x808080;
+		front_flip(&t->front, 0, b[1 - i % 2].fb);
+		desk_until((front_display_events(&t->front, 0), t->front.connector[0].flips == i + 1));
+		g_assert_true(on_screen(t, &b[0])); /* whole, when it is said to be shown */
+	}
+}
+
 /* Flips are let go at the output's rate, neither faster nor much slower. */
 static void test_pace(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 {
@@ -480,6 +500,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD_BARE(background);
 	ADD(picture);
+	ADD(little);
 	ADD(pace);
 	ADD(hidden);
 	ADD(front_buffer);
