@@ -209,7 +209,9 @@ typedef struct {
 	const char *font;
 	double scale;
 	float fg[4], bg[4];
-	int padding, width;
+	int padding, width, radius;
+	gboolean heading; /* the first line is one */
+	gboolean tab;     /* hangs from the top: no round corners there */
 } TextStyle;
 void text_set(Text *text, const TextStyle *style, const char *string);
 void text_clear(Text *text);

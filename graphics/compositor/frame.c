@@ -65,7 +65,7 @@ static void update_edges(Output *output, const Vm *vm)
 
 static void update_label(Output *output, const Vm *vm)
 {
-	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 10};
+	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 12, .radius = 8, .tab = TRUE};
 	/* As the eye weighs the colours: dark letters on what is bright. */
 	float brightness = 0.299f * vm->colour[0] + 0.587f * vm->colour[1] + 0.114f * vm->colour[2];
 
@@ -83,7 +83,7 @@ static char *hotkey(Desk *desk, Action action)
 /* The compositor's own switcher, for when there is none: as much as a person needs to go on. */
 static char *list_of_vms(Desk *desk)
 {
-	GString *text = g_string_new("The switcher is not there yet.");
+	GString *text = g_string_new("The switcher is not there yet");
 	guint listed = 0;
 
 	for (guint i = 0; i < desk->vms->len && i < 9; i++) {
@@ -107,14 +107,14 @@ static char *message_for(Desk *desk, const Vm *vm)
 	case VIEW_LIVE:
 		return NULL;
 	case VIEW_NONE:
-		return g_strdup_printf("%s is not running.\n%s shows the switcher.", vm->title, to_switcher);
+		return g_strdup_printf("%s is not running\n%s shows the switcher.", vm->title, to_switcher);
 	case VIEW_STARTING:
-		return g_strdup_printf("%s: its screen is starting.\n%s shows the switcher.", vm->title, to_switcher);
+		return g_strdup_printf("%s is starting\n%s shows the switcher.", vm->title, to_switcher);
 	case VIEW_HUNG:
-		return g_strdup_printf("%s is not responding.\n%s starts its screen again, %s shows the switcher.", vm->title, restart,
+		return g_strdup_printf("%s is not responding\n%s starts its screen again.\n%s shows the switcher.", vm->title, restart,
 			to_switcher);
 	case VIEW_FAILED:
-		return g_strdup_printf("%s: its screen has ended and will be started again.\n%s shows the switcher.", vm->title,
+		return g_strdup_printf("The screen of %s has ended\nIt will be started again.\n%s shows the switcher.", vm->title,
 			to_switcher);
 	}
 	return NULL;
@@ -127,7 +127,7 @@ static gboolean is_first(const Output *output)
 
 static void update_message(Output *output, const Vm *vm)
 {
-	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 32};
+	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 28, .radius = 14, .heading = TRUE};
 	g_autofree char *text = is_first(output) ? message_for(output->desk, vm) : NULL;
 
 	wlr_scene_node_set_enabled(&output->message.node->node, text != NULL);

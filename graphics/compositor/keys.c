@@ -77,6 +77,8 @@ char *chord_to_text(const Chord *chord)
 	xkb_keysym_get_name(chord->sym, name, sizeof(name));
 	if (name[1] == '\0')
 		name[0] = g_ascii_toupper(name[0]);
+	else if (chord->sym == XKB_KEY_BackSpace)
+		g_strlcpy(name, "Backspace", sizeof(name)); /* as it is printed on keys */
 	return g_string_free(g_string_append(text, name), FALSE);
 }
 

@@ -49,15 +49,16 @@ static void on_destroy(struct wl_listener *listener, void *data)
 	desk_update_later(desk);
 }
 
+/* Wayland turns the other way. */
 static enum wl_output_transform rotate(guint degrees)
 {
 	switch (degrees) {
 	case 90:
-		return WL_OUTPUT_TRANSFORM_90;
+		return WL_OUTPUT_TRANSFORM_270;
 	case 180:
 		return WL_OUTPUT_TRANSFORM_180;
 	case 270:
-		return WL_OUTPUT_TRANSFORM_270;
+		return WL_OUTPUT_TRANSFORM_90;
 	default:
 		return WL_OUTPUT_TRANSFORM_NORMAL;
 	}

@@ -4,6 +4,7 @@
 #include <drm_fourcc.h>
 #include <math.h>
 #include <pango/pangocairo.h>
+#include <string.h>
 #include <wlr/interfaces/wlr_buffer.h>
 
 typedef struct {
@@ -42,13 +43,45 @@ static const struct wlr_buffer_impl buffer_impl = {
 	.end_data_ptr_access = buffer_end,
 };
 
+static PangoAttrList *attributes(const TextStyle *style, const char *string)
+{
+	PangoAttrList *list = pango_attr_list_new();
+	const char *end = strchr(string, '\n');
+	PangoAttribute *bold = pango_attr_weight_new(PANGO_WEIGHT_BOLD), *large = pango_attr_scale_new(1.25);
+
+	bold->end_index = large->end_index = end ? (guint)(end - string) : G_MAXUINT;
+	pango_attr_list_insert(list, bold);
+	if (style->heading)
+		pango_attr_list_insert(list, large);
+	else
+		pango_attribute_destroy(large);
+	return list;
+}
+
+static void outline(cairo_t *cairo, const TextStyle *style, int width, int height)
+{
+	double radius = style->radius, top = style->tab ? 0 : radius;
+
+	cairo_new_sub_path(cairo);
+	cairo_arc(cairo, width - top, top, top, -G_PI / 2, 0);
+	cairo_arc(cairo, width - radius, height - radius, radius, 0, G_PI / 2);
+	cairo_arc(cairo, radius, height - radius, radius, G_PI / 2, G_PI);
+	cairo_arc(cairo, top, top, top, G_PI, 3 * G_PI / 2);
+	cairo_close_path(cairo);
+}
+
 static PangoLayout *lay_out(cairo_t *cairo, const TextStyle *style, const char *string)
 {
 	PangoLayout *layout = pango_cairo_create_layout(cairo);
 	PangoFontDescription *font = pango_font_description_from_string(style->font);
+	PangoAttrList *list = attributes(style, string);
 
 	pango_layout_set_font_description(layout, font);
 	pango_font_description_free(font);
+	pango_layout_set_attributes(layout, list);
+	pango_attr_list_unref(list);
+	if (style->heading)
+		pango_layout_set_line_spacing(layout, 1.35f);
 	pango_layout_set_alignment(layout, PANGO_ALIGN_CENTER);
 	if (style->width > 0) {
 		pango_layout_set_width(layout, style->width * PANGO_SCALE);
@@ -71,7 +104,7 @@ static TextBuffer *draw(const TextStyle *style, const char *string, int *width, 
 
 	pango_layout_get_pixel_extents(layout, NULL, &ink);
 	*width = ink.width + 2 * style->padding;
-	*height = ink.height + style->padding;
+	*height = ink.height + (style->tab ? 1 : 2) * style->padding;
 	wide = MAX(1, (int)ceil(*width * style->scale));
 	high = MAX(1, (int)ceil(*height * style->scale));
 	g_object_unref(layout);
@@ -83,10 +116,11 @@ static TextBuffer *draw(const TextStyle *style, const char *string, int *width, 
 	cairo = cairo_create(buffer->surface);
 	cairo_scale(cairo, style->scale, style->scale);
 	cairo_set_source_rgba(cairo, style->bg[0], style->bg[1], style->bg[2], style->bg[3]);
-	cairo_paint(cairo);
+	outline(cairo, style, *width, *height);
+	cairo_fill(cairo);
 	layout = lay_out(cairo, style, string);
 	cairo_set_source_rgba(cairo, style->fg[0], style->fg[1], style->fg[2], style->fg[3]);
-	cairo_move_to(cairo, style->padding - ink.x, style->padding / 2.0);
+	cairo_move_to(cairo, style->padding - ink.x, style->tab ? style->padding / 2.0 : style->padding);
 	pango_cairo_show_layout(cairo, layout);
 	g_object_unref(layout);
 	cairo_destroy(cairo);

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	lab_two_vms(lab, &work, &personal);
 	lab_run(lab, 300);
 	measure(lab, "switch-1080p", output, rounds);
-	lab_chord(lab, KEY_2);
+	lab_chord(lab, KEY_1);
 	peer_tell(work, "flood 1");
 	lab_run(lab, 300);
 	measure(lab, "switch-1080p-busy", output, rounds);
