@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int compare(const void *a, const void *b)
 {
@@ -27,6 +28,37 @@ static void measure(Lab *lab, const char *what, const char *output, guint rounds
 	printf("BENCH %s-most %.3f ms\n", what, (double)times[rounds - 1] / 1000);
 }
 
+static guint64 count_wakeups(int pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task", pid);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	guint64 sum = 0;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *status = g_build_filename(path, name, "status", NULL), *text = NULL;
+		const char *line;
+		if (g_file_get_contents(status, &text, NULL, NULL) && (line = strstr(text, "\nvoluntary_ctxt_switches:")))
+			sum += g_ascii_strtoull(line + strlen("\nvoluntary_ctxt_switches:") + 1, NULL, 10);
+	}
+	return sum;
+}
+
+static void at_rest(Lab *lab)
+{
+	int pid = atoi(g_subprocess_get_identifier(lab->rig));
+	g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", pid), *text = NULL;
+	const char *line;
+	guint64 before;
+
+	lab_run(lab, 4500); /* labels are gone, pings answered */
+	before = count_wakeups(pid);
+	g_usleep(5 * G_USEC_PER_SEC);
+	printf("BENCH idle-wakeups %.1f 1/s\n", (double)(count_wakeups(pid) - before) / 5);
+	if (g_file_get_contents(path, &text, NULL, NULL) && (line = strstr(text, "\nPrivate_Dirty:")))
+		printf("BENCH private-memory %.1f MiB\n", (double)g_ascii_strtoull(line + strlen("\nPrivate_Dirty:") + 1, NULL, 10) / 1024);
+}
+
 int main(int argc, char **argv)
 {
 	guint rounds = argc > 1 ? (guint)CLAMP(atoi(argv[1]), 10, 10000) : 100;
@@ -45,6 +77,9 @@ int main(int argc, char **argv)
 	peer_tell(work, "flood 1");
 	lab_run(lab, 300);
 	measure(lab, "switch-1080p-busy", output, rounds);
+	/* After GLib's threads of the start have gone. */
+	peer_tell(work, "flood 0");
+	at_rest(lab);
 	lab_free(lab);
 	return 0;
 }
