@@ -14,14 +14,11 @@ static uint32_t now_msec(void)
 	return (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000);
 }
 
-/* A view that is hung gets nothing: its queue would only fill. Its VM is asked whether it lives by what it does get. */
+/* A view that is hung has no focus, so that its queue does not fill. Whether it is, is asked by what a person does. */
 static gboolean may_send(Desk *desk)
 {
-	if (desk->shown && !desk->locked) {
-		if (desk->shown->view == VIEW_HUNG)
-			return FALSE;
+	if (desk->shown && !desk->locked)
 		vm_ask(desk->shown);
-	}
 	return desk->seat->keyboard_state.focused_surface != NULL;
 }
 

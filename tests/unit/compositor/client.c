@@ -344,6 +344,18 @@ static void steal(uint32_t id)
 	tell("stolen %d", wl_display_get_error(client.display));
 }
 
+static void on_popup_configure(void *data, struct xdg_popup *popup, int32_t x, int32_t y, int32_t width, int32_t height)
+{
+	tell("popup-configure");
+}
+
+static void on_popup_done(void *data, struct xdg_popup *popup)
+{
+	tell("popup-done");
+}
+
+static const struct xdg_popup_listener popup_listener = {.configure = on_popup_configure, .popup_done = on_popup_done};
+
 static void popup(void)
 {
 	struct xdg_positioner *positioner = xdg_wm_base_create_positioner(client.wm_base);
@@ -354,6 +366,7 @@ static void popup(void)
 	xdg_positioner_set_size(positioner, 500, 500);
 	xdg_positioner_set_anchor_rect(positioner, 0, 0, 1, 1);
 	xdg_popup = xdg_surface_get_popup(xdg_surface, client.xdg_surface, positioner);
+	xdg_popup_add_listener(xdg_popup, &popup_listener, NULL);
 	xdg_popup_grab(xdg_popup, client.seat, client.pointer_serial);
 	wl_surface_commit(surface);
 	wl_display_roundtrip(client.display);

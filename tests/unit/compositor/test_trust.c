@@ -44,7 +44,8 @@ static void nothing_covers_frames(void)
 
 	/* A popup would take the keyboard along. */
 	peer_tell(work, "popup");
-	said = peer_wait(lab, work, "popup");
+	g_free(peer_wait(lab, work, "popup-done"));
+	said = peer_wait(lab, work, "popup 0");
 	lab_run(lab, 50);
 	frames_on_top(lab);
 	lab_chord(lab, KEY_2);
