@@ -482,6 +482,62 @@ static void test_changing(void)
 	g_unlink(b);
 }
 
+#define TWO "<Envelope><References><File id=\"f\" href=\"a\"/><File id=\"g\" href=\"b\"/></References><DiskSection>" \
+	"<Disk diskId=\"d\" fileRef=\"f\" capacity=\"1\"/><Disk diskId=\"e\" fileRef=\"g\" capacity=\"1\"/></DiskSection>" \
+	"<VirtualSystem id=\"v\"/></Envelope>"
+
+typedef struct {
+	int fd, other;
+	guint calls;
+} Swap;
+
+/* At the first block of the first disk another package takes the place of this one. */
+static void swap(double fraction, gpointer data)
+{
+	Swap *s = data;
+	g_autofree char *bytes = g_malloc(8 << 20);
+	ssize_t n;
+
+	(void)fraction;
+	if (s->calls++)
+		return;
+	n = pread(s->other, bytes, 8 << 20, 0);
+	g_assert_cmpint(n, >, 1 << 20);
+	g_assert_cmpint(pwrite(s->fd, bytes, (size_t)n, 0), ==, n);
+}
+
+static void swapped(int fd, int other, int code, const char *why)
+{
+	Swap s = { fd, other, 0 };
+	g_autoptr(GError) error = NULL;
+	OvfMachine *machine = NULL;
+
+	g_assert_false(ova_unpack(fd, dir, 2 << 20, &machine, swap, &s, NULL, &error));
+	if (!g_error_matches(error, VMFILE_ERROR, code) || !strstr(error->message, why))
+		g_error("'%s' (%d), where '%s' was expected", error->message, error->code, why);
+	g_assert_cmpuint(count_files(dir), ==, 0);
+	wipe();
+	close(fd);
+	close(other);
+}
+
+/* What was right the first time is not taken for right the second time. */
+static void test_swapped(void)
+{
+	g_autofree char *a = g_strnfill(1 << 20, 'a'), *large = g_strnfill(2 << 20, 'b');
+	Swap none = { 0 };
+	OvfMachine *machine = NULL;
+	g_autofd int fd = TAR({ "v.ovf", TWO }, { "a", a }, { "b", large });
+
+	swapped(TAR({ "v.ovf", TWO }, { "a", a }, { "b", "b" }), TAR({ "v.ovf", TWO }, { "a", a }, { "b", large }), VMFILE_ERROR_LIMIT, "room");
+	swapped(TAR({ "v.ovf", TWO }, { "a", a }, { "b", "b" }), TAR({ "v.ovf", TWO }, { "a", a }, { "a", "b" }), VMFILE_ERROR_IO, "File exists");
+	swapped(TAR({ "v.ovf", TWO }, { "a", a }, { "b", "b" }), TAR({ "v.ovf", TWO }, { "a", a }, { "c", "b" }), VMFILE_ERROR_INVALID, "changed");
+	swapped(TAR({ "v.ovf", TWO }, { "a", a }, { "b", "b" }), TAR({ "v.ovf", TWO }, { "a", a }, { "../b", "b" }), VMFILE_ERROR_INVALID, "name");
+	g_assert_false(ova_unpack(fd, dir, 2 << 20, &machine, swap, &none, NULL, NULL));
+	g_assert_cmpuint(none.calls, ==, 0); /* too large from the beginning: nothing was written */
+	wipe();
+}
+
 static void pack_refused(int fd, const OvfMachine *m, const char *const *files, const char *why)
 {
 	g_autoptr(GError) error = NULL;
@@ -561,6 +617,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ova/tar", test_tar);
 	g_test_add_func("/ova/cancel", test_cancel);
 	g_test_add_func("/ova/changing", test_changing);
+	g_test_add_func("/ova/swapped", test_swapped);
 	g_test_add_func("/ova/pack/bad", test_pack_bad);
 	g_test_add_func("/ova/pack/full", test_pack_full);
 	status = g_test_run();

@@ -261,6 +261,8 @@ static void test_write(void)
 		g_autofree guint64 *sizes = g_new0(guint64, disks + 1);
 		g_autofree char *text = ovf_write(m, NULL, sizes);
 
+		g_assert_null(strstr(text, "AddressOnParent>7<")); /* the controller's own */
+		g_assert_cmpint(strstr(text, "AddressOnParent>15<") != NULL, ==, disks >= 15);
 		back = parse(text);
 		g_assert_cmpstr(back->title, ==, m->title);
 		g_assert_cmpstr(back->description, ==, m->description);
