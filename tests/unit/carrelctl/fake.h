@@ -54,7 +54,7 @@ typedef struct {
 Session *session_start(Fake *fake, gboolean terminal, const char *const *argv, const char *const *environment);
 /* As session_start, of carrelctl with these arguments. */
 Session *session_ctl(Fake *fake, gboolean terminal, ...) G_GNUC_NULL_TERMINATED;
-void session_expect(Session *session, const char *text); /* on either output; fails the test after 15 s */
+void session_expect(Session *session, const char *text); /* on either output; fails the test when it does not come */
 void session_send(Session *session, const char *text);
 void session_close_input(Session *session);
 int session_wait(Session *session); /* its exit status, or -signal */

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE (30 * G_USEC_PER_SEC)
+#define PATIENCE (90 * G_USEC_PER_SEC)
 
 static gboolean on_output(int fd, GIOCondition condition G_GNUC_UNUSED, gpointer data)
 {
