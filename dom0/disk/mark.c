@@ -11,6 +11,8 @@
 #define READ_BITMAP   "carrel-read"
 #define READ_EXPORT   "carrel-export"
 #define START_SECONDS 20
+#define MAP_BATCH     1000
+#define LAYER_LIMIT   1000 /* no chain is that long, but one that bites its tail is */
 
 char *mark_base_name(const char *bitmap)
 {
@@ -269,7 +271,7 @@ static gboolean add_part(GPtrArray *parts, const char *path, const char *node, G
 
 	if (!bitmap && !parts->len)
 		return no_mark(error, path, mark);
-	if (!bitmap || !bitmap->usable) {
+	if (!bitmap || !bitmap->usable || parts->len >= LAYER_LIMIT) {
 		g_set_error(error, DISK_ERROR, DISK_ERROR_CORRUPT,
 			"%s: the mark '%s' is not complete: the VM's QEMU or the machine ended without closing the disk. Take the whole disk, remove the mark and mark anew",
 			path, mark);
@@ -364,26 +366,53 @@ void extents_normalise(GArray *extents)
 	g_array_set_size(extents, n);
 }
 
+typedef struct {
+	GArray *extents;
+	GString *pending; /* objects, a comma after each */
+	guint count;
+} Map;
+
+/* Many at once: a parser for each line would be most of the time. */
+static gboolean map_flush(Map *map, GError **error)
+{
+	g_autoptr(JsonNode) root = NULL;
+	JsonArray *array;
+
+	if (!map->count)
+		return TRUE;
+	g_string_prepend_c(map->pending, '[');
+	map->pending->str[map->pending->len - 1] = ']';
+	root = js_parse(map->pending->str, (gssize)map->pending->len, error);
+	if (!root)
+		return FALSE;
+	array = json_node_get_array(root);
+	for (guint i = 0; i < json_array_get_length(array); i++) {
+		JsonObject *extent = js_item(array, i);
+		gint64 start = js_int(extent, "start"), length = js_int(extent, "length");
+
+		if (start < 0 || length < 0) {
+			g_set_error(error, DISK_ERROR, DISK_ERROR_IO, "an extent in an impossible place");
+			return FALSE;
+		}
+		if (!js_bool(extent, "data"))
+			extents_add(map->extents, (guint64)start, (guint64)length);
+	}
+	g_string_truncate(map->pending, 0);
+	map->count = 0;
+	return TRUE;
+}
+
 /* qemu-img map prints an extent a line. With x-dirty-bitmap, what is in the bitmap is shown as a hole. */
 static gboolean map_line(const char *line, gpointer data, GError **error)
 {
 	const char *begin = strchr(line, '{'), *end = strrchr(line, '}');
-	g_autoptr(JsonNode) root = NULL;
-	JsonObject *extent;
+	Map *map = data;
 
 	if (!begin || !end)
 		return TRUE;
-	root = js_parse(begin, end - begin + 1, error);
-	if (!root)
-		return FALSE;
-	extent = json_node_get_object(root);
-	if (js_int(extent, "start") < 0 || js_int(extent, "length") < 0) {
-		g_set_error(error, DISK_ERROR, DISK_ERROR_IO, "an extent with a negative place");
-		return FALSE;
-	}
-	if (!js_bool(extent, "data"))
-		extents_add(data, (guint64)js_int(extent, "start"), (guint64)js_int(extent, "length"));
-	return TRUE;
+	g_string_append_len(map->pending, begin, end - begin + 1);
+	g_string_append_c(map->pending, ',');
+	return ++map->count < MAP_BATCH || map_flush(map, error);
 }
 
 static char *to_text(const char *format, ...)
@@ -403,13 +432,15 @@ static gboolean map_export(const char *subject, const char *socket, const char *
 	GArray *extents, GError **error)
 {
 	g_autofree char *context = g_strconcat("qemu:dirty-bitmap:", bitmap, NULL);
+	g_autoptr(GString) pending = g_string_new(NULL);
+	Map map = {extents, pending, 0};
 	g_autofree char *text = to_text(
 		"{'driver': <'nbd'>, 'server': <{'type': <'unix'>, 'path': <%s>}>, 'export': <%s>, 'x-dirty-bitmap': <%s>}",
 		socket, export, context);
 	g_autofree char *name = g_strconcat("json:", text, NULL);
 	const char *argv[] = {"qemu-img", "map", "--output=json", name, NULL};
 
-	return tool_run(subject, argv, NULL, map_line, extents, error);
+	return tool_run(subject, argv, NULL, map_line, &map, error) && map_flush(&map, error);
 }
 
 /* A directory for a socket that both sides see, whatever private /tmp the daemon has. */

@@ -20,6 +20,7 @@ static const struct crypt_pbkdf_type default_pbkdf = {.type = CRYPT_KDF_ARGON2ID
 	.time_ms = 1000,
 	.max_memory_kb = 256 * 1024,
 	.parallel_threads = 2};
+const struct crypt_pbkdf_type *vault_pbkdf = &default_pbkdf;
 
 char *vault_secret(const char *passphrase)
 {
@@ -58,7 +59,7 @@ static void quiet(G_GNUC_UNUSED int level, const char *message, gpointer file)
 static struct crypt_device *begin(const char *file, GError **error)
 {
 	struct crypt_device *device;
-	int rc = crypt_init(&device, file);
+	int rc = access(file, R_OK | W_OK) ? -errno : crypt_init(&device, file);
 
 	if (rc) {
 		file_error(error, file, "open", -rc);
@@ -75,15 +76,14 @@ static struct crypt_device *load(const char *file, GError **error)
 
 	if (!rc)
 		return device;
-	crypt_failure(error, file, "read its header", rc);
+	crypt_failure(error, file, "read its header", rc == -EIO ? -EINVAL : rc); /* shorter than a header */
 	crypt_free(device);
 	return NULL;
 }
 
-gboolean vault_format(
-	const char *file, guint64 size, const char *passphrase, const struct crypt_pbkdf_type *pbkdf, GError **error)
+gboolean vault_format(const char *file, guint64 size, const char *passphrase, GError **error)
 {
-	struct crypt_params_luks2 params = {.pbkdf = pbkdf, .sector_size = 4096, .label = LABEL_EMPTY};
+	struct crypt_params_luks2 params = {.pbkdf = vault_pbkdf, .sector_size = 4096, .label = LABEL_EMPTY};
 	int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc = 0;
 	struct crypt_device *device;
 
@@ -127,8 +127,8 @@ gboolean vault_create(const char *file, guint64 size, const char *passphrase, GE
 		g_set_error(error, DISK_ERROR, DISK_ERROR_EXISTS, "%s: is there already", file);
 		return FALSE;
 	}
-	if (file_remove(fresh, error) && vault_format(fresh, size, passphrase, &default_pbkdf, error) &&
-		file_sync(fresh, error) && file_rename(fresh, file, FALSE, error))
+	if (file_remove(fresh, error) && vault_format(fresh, size, passphrase, error) && file_sync(fresh, error) &&
+		file_rename(fresh, file, FALSE, error))
 		return TRUE;
 	unlink(fresh);
 	return FALSE;
@@ -154,7 +154,7 @@ gboolean vault_change(const char *file, const char *old_passphrase, const char *
 
 	if (!device)
 		return FALSE;
-	crypt_set_pbkdf_type(device, &default_pbkdf);
+	crypt_set_pbkdf_type(device, vault_pbkdf);
 	rc = crypt_keyslot_change_by_passphrase(device, CRYPT_ANY_SLOT, CRYPT_ANY_SLOT, old_passphrase,
 		strlen(old_passphrase), new_passphrase, strlen(new_passphrase));
 	crypt_free(device);
@@ -180,9 +180,19 @@ static gboolean is_mounted(const char *name, const char *mountpoint)
 	return found;
 }
 
+/* The node may be there without a driver behind it. */
+static gboolean opens(const char *node)
+{
+	int fd = open(node, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static gboolean have_mapper(const char *file, GError **error)
 {
-	if (!access("/dev/mapper/control", R_OK | W_OK) && !access("/dev/loop-control", R_OK | W_OK))
+	if (opens("/dev/mapper/control") && opens("/dev/loop-control"))
 		return TRUE;
 	g_set_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED,
 		"%s: cannot be opened: it takes root and a kernel with dm-crypt and loop (modprobe dm-crypt loop)",
@@ -252,7 +262,7 @@ gboolean vault_close(const char *name, const char *mountpoint, GError **error)
 			return crypt_failure(error, mountpoint, "unmount", -EBUSY);
 		return file_error(error, mountpoint, "unmount", errno);
 	}
-	if (access("/dev/mapper/control", R_OK | W_OK)) /* then nothing is open */
+	if (!opens("/dev/mapper/control")) /* then nothing is open */
 		return TRUE;
 	rc = crypt_deactivate(NULL, name);
 	return rc < 0 && rc != -ENODEV ? crypt_failure(error, name, "close", rc) : TRUE;
