@@ -72,6 +72,19 @@ const char *ui_desk_view(UiDesk *desk, const char *vm)
 	return state;
 }
 
+void ui_desk_sort(UiDesk *desk, GPtrArray *vms)
+{
+	const char *const *order = desk->proxy ? carrel_desk1_get_order(desk->proxy) : NULL;
+	guint place = 0;
+	for (; order && *order; order++) {
+		guint i = place;
+		while (i < vms->len && g_strcmp0(carrel_vm1_get_name(vms->pdata[i]), *order) != 0)
+			i++;
+		if (i < vms->len)
+			g_ptr_array_insert(vms, (int)place++, g_ptr_array_steal_index(vms, i));
+	}
+}
+
 static void notice(UiDesk *desk, const char *severity, const char *vm, const char *text)
 {
 	g_signal_emit(desk, signals[SIGNAL_NOTICE], 0, severity, vm, text);

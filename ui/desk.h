@@ -18,6 +18,7 @@ gboolean ui_desk_present(UiDesk *desk);
 gboolean ui_desk_locked(UiDesk *desk);
 const char *ui_desk_shown(UiDesk *desk);                 /* VM's name, "" when the switcher is or nothing is known */
 const char *ui_desk_view(UiDesk *desk, const char *vm);  /* none, starting, live, hung or failed */
+void ui_desk_sort(UiDesk *desk, GPtrArray *vms);         /* CarrelVm1, by their hotkeys; the rest stays behind as it is */
 void ui_desk_show(UiDesk *desk, const char *vm);         /* failures come as notices */
 void ui_desk_lock(UiDesk *desk);
 void ui_desk_unlock(UiDesk *desk);

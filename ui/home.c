@@ -97,6 +97,7 @@ static void refresh(Home *home)
 	UiModel *model = home->ui->model;
 	g_autoptr(GPtrArray) vms = ui_model_vms(model, FALSE);
 	ModelState state = ui_model_state(model);
+	ui_desk_sort(home->ui->desk, vms);
 	show_cards(home, vms);
 	if (state == MODEL_ABSENT)
 		show_message(home, "warning", _("The manager is not running"),
@@ -122,6 +123,7 @@ static void on_state(Home *home)
 static void on_desk(Home *home)
 {
 	gtk_widget_set_sensitive(home->lock_button, ui_desk_present(home->ui->desk));
+	refresh(home); /* the hotkeys' order may be another */
 }
 
 static void open_new(Home *home)
@@ -356,7 +358,6 @@ GtkWidget *home_new(Ui *ui)
 	g_signal_connect(home->page, "destroy", G_CALLBACK(on_destroy), home);
 	on_minute(home->page);
 	on_desk(home);
-	refresh(home);
 	ui_every_minute(ui, home->page, on_minute);
 	return home->page;
 }

@@ -112,17 +112,21 @@ GDBusConnection *bus_connection(Bus *bus)
 
 void bus_changed(Bus *bus)
 {
+	g_autofree const char **order = NULL;
 	GVariantBuilder views;
 
 	if (!bus || !bus->skeleton)
 		return;
+	order = g_new0(const char *, bus->desk->vms->len + 1);
 	g_variant_builder_init(&views, G_VARIANT_TYPE("a{ss}"));
 	for (guint i = 0; i < bus->desk->vms->len; i++) {
 		const Vm *vm = g_ptr_array_index(bus->desk->vms, i);
 		g_variant_builder_add(&views, "{ss}", vm->name, view_state_name(vm->view));
+		order[i] = vm->name;
 	}
 	/* Equal values make no signal. */
 	desk_desk1_set_views(bus->skeleton, g_variant_builder_end(&views));
+	desk_desk1_set_order(bus->skeleton, order);
 	desk_desk1_set_shown(bus->skeleton, bus->desk->shown ? bus->desk->shown->name : "");
 	desk_desk1_set_locked(bus->skeleton, bus->desk->locked);
 }

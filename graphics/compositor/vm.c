@@ -2,6 +2,7 @@
 /* VMs as the desk knows them, and the life of the client that shows each. */
 #include "desk.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,8 +104,18 @@ static void on_client_destroy(struct wl_listener *listener, void *data)
 	vm->retry_delay = MIN(vm->retry_delay * 2, vm->desk->config->retry_most);
 }
 
+/* A view that was killed and started again may come in before the end of its first connection was looked at. */
+static void drop_dead_client(Vm *vm)
+{
+	struct pollfd connection = {.fd = vm->client ? wl_client_get_fd(vm->client) : -1};
+
+	if (poll(&connection, 1, 0) == 1 && (connection.revents & (POLLHUP | POLLERR)))
+		wl_client_destroy(vm->client);
+}
+
 void vm_connected(Vm *vm, int fd)
 {
+	drop_dead_client(vm);
 	if (vm->client || !vm->running) {
 		g_warning("a second view of %s was turned away", vm->name);
 		close(fd);

@@ -10,6 +10,15 @@
 
 #define OUT "HEADLESS-1"
 
+static void assert_order(Lab *lab, const char *names)
+{
+	g_autoptr(GVariant) order = lab_property(lab, "Order");
+	g_autofree const char **list = g_variant_get_strv(order, NULL);
+	g_autofree char *joined = g_strjoinv(" ", (char **)list);
+
+	g_assert_cmpstr(joined, ==, names);
+}
+
 static void manager_comes_and_goes(void)
 {
 	Lab *lab = lab_new(NULL);
@@ -36,6 +45,7 @@ static void manager_comes_and_goes(void)
 	lab_chord(lab, KEY_2);
 	lab_wait_pixel(lab, OUT, 640, 360, PERSONAL);
 	g_assert_true(work->alive && personal->alive);
+	assert_order(lab, "work personal");
 
 	/* Back, with one VM less: the screens that stay are the same clients, and it is told who is on screen. */
 	lab_vm_gone(lab, "work");
@@ -49,6 +59,7 @@ static void manager_comes_and_goes(void)
 	g_assert_cmpstr(lab->foreground, ==, "/org/carrel/vm/personal");
 	lab_wait_pixel(lab, OUT, 640, 360, PERSONAL);
 	/* It is the first one now. */
+	assert_order(lab, "personal");
 	lab_chord(lab, KEY_0);
 	lab_chord(lab, KEY_1);
 	lab_wait_pixel(lab, OUT, 640, 360, PERSONAL);
