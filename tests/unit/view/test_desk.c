@@ -411,10 +411,21 @@ static void test_vfb_first(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	desk_until(compositor_pixel(t->compositor, 780, 580) == 0x333333);
 }
 
-/* The view dies and comes back, a hundred times: the guest notices nothing, and the picture is there again. */
+static unsigned open_files(void)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned count = 0;
+
+	while (g_dir_read_name(dir))
+		count++;
+	return count;
+}
+
+/* The view dies and comes back, again and again: the guest notices nothing, and the picture is there again. */
 static void test_view_killed(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 {
 	struct front_buffer a, b;
+	unsigned files = 0;
 
 	front_buffer_new(&t->front, &a, 1, WIDTH, HEIGHT);
 	front_buffer_new(&t->front, &b, 2, WIDTH, HEIGHT);
@@ -422,7 +433,7 @@ static void test_view_killed(struct fixture *t, gconstpointer data G_GNUC_UNUSED
 	paint(&b, 11);
 	front_set_config(&t->front, 0, &a);
 	desk_until(on_screen(t, &a));
-	for (unsigned i = 0; i < 30; i++) {
+	for (unsigned i = 0; i < 60; i++) {
 		struct front_buffer *next = i % 2 ? &a : &b;
 
 		g_assert_cmpint(front_flip(&t->front, 0, next->fb), ==, 0);
@@ -431,7 +442,10 @@ static void test_view_killed(struct fixture *t, gconstpointer data G_GNUC_UNUSED
 		start(t);
 		desk_until((front_display_events(&t->front, 0), t->front.connector[0].flips == i + 1));
 		desk_until(on_screen(t, next));
+		if (i == 9)
+			files = open_files();
 	}
+	g_assert_cmpuint(open_files(), <=, files + 2); /* a buffer more or less, at the moment */
 	g_assert_cmpuint(fake_state(t->fake, FAKE_BACK, "vdispl"), ==, 4);
 }
 
