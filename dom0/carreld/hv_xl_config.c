@@ -67,7 +67,7 @@ static void set_disks(const HvConfig *config, libxl_domain_config *domain)
 		}
 		/* No page cache of the service domain's between the guest and its disk. */
 		to->direct_io_safe = true;
-		libxl_defbool_set(&to->discard_enable, disk->discard);
+		libxl_defbool_set(&to->discard_enable, disk->discard && !disk->readonly);
 	}
 }
 

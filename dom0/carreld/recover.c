@@ -132,9 +132,12 @@ static void recover_disks(Manager *manager)
 
 	g_hash_table_iter_init(&iter, manager->vms);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&vm)) {
+		g_autofree char *qmp = vm_qmp_path(manager, vm->name);
 		g_autoptr(GError) error = NULL;
 
-		if (!vm->domain && g_file_test(vm->dir, G_FILE_TEST_IS_DIR) && !disk_recover(vm->dir, &error))
+		if (!g_file_test(vm->dir, G_FILE_TEST_IS_DIR))
+			continue;
+		if (!(vm->domain ? disk_recover_running(vm->dir, qmp, &error) : disk_recover(vm->dir, &error)))
 			manager_notice(manager, "error", vm, "%s: a change of its disks that was cut short cannot be put right: %s", vm->name,
 				error->message);
 	}
