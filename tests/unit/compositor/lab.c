@@ -28,6 +28,20 @@ static gboolean on_foreground(CarrelManager1 *manager, GDBusMethodInvocation *ca
 	return TRUE;
 }
 
+static void on_notice(GDBusConnection *connection, const char *sender, const char *path, const char *interface, const char *name,
+	GVariant *args, gpointer data)
+{
+	Lab *lab = data;
+
+	(void)connection;
+	(void)sender;
+	(void)path;
+	(void)interface;
+	(void)name;
+	g_free(lab->notice);
+	g_variant_get(args, "(&s&ss)", NULL, NULL, &lab->notice);
+}
+
 static void peer_read(Peer *peer)
 {
 	char chunk[4096], *end;
@@ -188,6 +202,17 @@ void lab_wait_pixel(Lab *lab, const char *output, int x, int y, guint32 colour)
 	}
 }
 
+void lab_wait_no_pixel(Lab *lab, const char *output, int x, int y, guint32 colour)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE * 1000;
+
+	while (lab_pixel(lab, output, x, y) == colour) {
+		if (g_get_monotonic_time() > until)
+			g_error("%s at %d,%d: waited for anything but #%06x", output, x, y, colour);
+		lab_run(lab, 5);
+	}
+}
+
 GVariant *lab_desk(Lab *lab, const char *method, GVariant *args, GUnixFDList **fds, GError **error)
 {
 	return g_dbus_connection_call_with_unix_fd_list_sync(lab->connection, "org.carrel.Desk", "/org/carrel/desk",
@@ -245,6 +270,41 @@ void lab_wait_shown(Lab *lab, const char *vm)
 static gboolean same_name(const Peer *peer, const char *name)
 {
 	return peer->alive && peer->name && !strcmp(peer->name, name);
+}
+
+void lab_wait_foreground(Lab *lab, const char *path)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE * 1000;
+
+	while (strcmp(lab->foreground, path) != 0) {
+		if (g_get_monotonic_time() > until)
+			g_error("the manager was told of '%s' on screen, not of '%s'", lab->foreground, path);
+		turn(lab);
+	}
+}
+
+void lab_wait_notice(Lab *lab, const char *part)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE * 1000;
+
+	while (!strstr(lab->notice, part)) {
+		if (g_get_monotonic_time() > until)
+			g_error("waited for a notice '%s', the last is '%s'", part, lab->notice);
+		turn(lab);
+	}
+	lab->notice[0] = '\0';
+}
+
+void lab_wait_closed(Lab *lab, int fd)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE * 1000;
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) != 0) {
+		if (g_get_monotonic_time() > until)
+			g_error("waited for the end of a connection");
+		turn(lab);
+	}
 }
 
 Peer *lab_peer(Lab *lab, const char *name)
@@ -465,12 +525,15 @@ Lab *lab_new(const char *extra)
 	lab->peers = g_ptr_array_new_with_free_func(peer_free);
 	lab->answers = g_string_new(NULL);
 	lab->foreground = g_strdup("");
+	lab->notice = g_strdup("");
 	lab->bus = g_test_dbus_new(G_TEST_DBUS_NONE);
 	g_test_dbus_up(lab->bus);
 	lab->connection = g_dbus_connection_new_for_address_sync(g_test_dbus_get_bus_address(lab->bus),
 		G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL, NULL, &error);
 	g_assert_no_error(error);
 	export_manager(lab);
+	g_dbus_connection_signal_subscribe(lab->connection, NULL, "org.carrel.Desk1", "Notice", NULL, NULL, G_DBUS_SIGNAL_FLAGS_NONE,
+		on_notice, lab, NULL);
 	lab_manager(lab, TRUE);
 	listen_for_clients(lab);
 	lab_start(lab);
@@ -523,5 +586,6 @@ void lab_free(Lab *lab)
 	g_free(lab->dir);
 	g_free(lab->config);
 	g_free(lab->foreground);
+	g_free(lab->notice);
 	g_free(lab);
 }

@@ -40,6 +40,7 @@ typedef struct {
 	GDBusObjectManagerServer *server;
 	guint owner;
 	char *foreground; /* what SetForeground said last */
+	char *notice;     /* the last one that the desk gave */
 	GSubprocess *rig;
 	int control, listening;
 	GString *answers;
@@ -66,9 +67,13 @@ void lab_tap(Lab *lab, guint code);
 void lab_chord(Lab *lab, guint code); /* with Ctrl and Alt */
 guint32 lab_pixel(Lab *lab, const char *output, int x, int y);
 void lab_wait_pixel(Lab *lab, const char *output, int x, int y, guint32 colour);
+void lab_wait_no_pixel(Lab *lab, const char *output, int x, int y, guint32 colour); /* until there is another one */
 GVariant *lab_desk(Lab *lab, const char *method, GVariant *args, GUnixFDList **fds, GError **error);
 GVariant *lab_property(Lab *lab, const char *name);
 void lab_wait_view(Lab *lab, const char *vm, const char *state);
+void lab_wait_foreground(Lab *lab, const char *path);
+void lab_wait_notice(Lab *lab, const char *part); /* of its text; it is forgotten then */
+void lab_wait_closed(Lab *lab, int fd);           /* by the other side */
 void lab_wait_shown(Lab *lab, const char *vm);
 
 Peer *lab_peer(Lab *lab, const char *name);       /* waits for a living client of that name that is ready */

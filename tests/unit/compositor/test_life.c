@@ -55,8 +55,7 @@ static void manager_comes_and_goes(void)
 	peer_wait_gone(lab, work);
 	same = lab_peer(lab, "personal");
 	g_assert_true(same == personal);
-	lab_run(lab, 100);
-	g_assert_cmpstr(lab->foreground, ==, "/org/carrel/vm/personal");
+	lab_wait_foreground(lab, "/org/carrel/vm/personal");
 	lab_wait_pixel(lab, OUT, 640, 360, PERSONAL);
 	/* It is the first one now. */
 	assert_order(lab, "personal");
@@ -190,7 +189,8 @@ static void views_by_systemd(void)
 	lab_vm(lab, "work", "Work", WORK_FRAME, -1);
 	wait_calls(lab, calls, "StopUnit carrel-view@work.service\n");
 	lab_vm_gone(lab, "work");
-	lab_run(lab, 100);
+	for (guint i = 0; i < 400 && g_file_test(path, G_FILE_TEST_EXISTS); i++)
+		lab_run(lab, 10);
 	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 	lab_free(lab);
 	g_dbus_node_info_unref(info);
@@ -312,7 +312,7 @@ static void sleeps(void)
 	first = lab_command(lab, "frames " OUT);
 	before = wakeups(pid_of(lab));
 	g_usleep(2 * G_USEC_PER_SEC);
-	g_assert_cmpuint(wakeups(pid_of(lab)) - before, <=, 1);
+	g_assert_cmpuint(wakeups(pid_of(lab)) - before, <=, 2);
 	second = lab_command(lab, "frames " OUT);
 	g_assert_cmpstr(first, ==, second);
 	lab_free(lab);

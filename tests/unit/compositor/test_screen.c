@@ -34,18 +34,16 @@ static void switching(void)
 	/* Its name, on its colour, at the top. */
 	g_assert_cmphex(lab_pixel(lab, OUT, 640 - 20, 8), ==, WORK_FRAME);
 	lab_wait_shown(lab, "work");
-	lab_run(lab, 50);
-	g_assert_cmpstr(lab->foreground, ==, "/org/carrel/vm/work");
+	lab_wait_foreground(lab, "/org/carrel/vm/work");
 
 	lab_chord(lab, KEY_2);
 	lab_wait_pixel(lab, OUT, 640, 360, PERSONAL);
 	g_assert_cmphex(lab_pixel(lab, OUT, 0, 360), ==, PERSONAL_FRAME);
 	lab_chord(lab, KEY_0);
 	lab_wait_shown(lab, "");
-	g_assert_cmphex(lab_pixel(lab, OUT, 0, 360), !=, PERSONAL_FRAME);
+	lab_wait_no_pixel(lab, OUT, 0, 360, PERSONAL_FRAME);
 	g_assert_cmphex(lab_pixel(lab, OUT, 100, 100), !=, PERSONAL);
-	lab_run(lab, 50);
-	g_assert_cmpstr(lab->foreground, ==, "/");
+	lab_wait_foreground(lab, "/");
 	/* A number without a VM changes nothing. */
 	lab_chord(lab, KEY_2 + 5);
 	lab_wait_shown(lab, "");
@@ -259,8 +257,7 @@ static void locked(void)
 	done = lab_desk(lab, "Lock", NULL, NULL, &error);
 	g_assert_no_error(error);
 	/* Even before there is a lock screen. */
-	lab_run(lab, 100);
-	g_assert_cmphex(lab_pixel(lab, OUT, 640, 360), !=, WORK);
+	lab_wait_no_pixel(lab, OUT, 640, 360, WORK);
 	peer_forget(lab, work);
 	lock = lab_shell(lab, "carrel-lock", 0x99aa99);
 	lab_wait_pixel(lab, OUT, 0, 0, 0x99aa99);
