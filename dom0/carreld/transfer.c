@@ -80,6 +80,11 @@ static gboolean image_kind(Transfer *it, int fd, const char *what, const char **
 		return FALSE;
 	}
 	*kind = it->format && strcmp(it->format, "ova") ? qemu_format(it->format) : kinds[info.kind];
+	/* What was checked is what is opened; only raw says nothing of what is inside. */
+	if (strcmp(*kind, kinds[info.kind]) && strcmp(*kind, "raw")) {
+		image_info_clear(&info);
+		return carrel_fail(error, CARREL_ERROR_INVALID, "%s is not of the format %s: leave the format out", what, it->format);
+	}
 	if (info.backing || info.encrypted) {
 		carrel_fail(error, CARREL_ERROR_INVALID, info.backing ? "%s stands on another image (%s): convert it to one that stands alone" :
 			"%s is encrypted: decrypt it first", what, info.backing);
