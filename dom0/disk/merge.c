@@ -115,11 +115,18 @@ static gboolean take_name(const Layer *layer, const Layer *child, GError **error
 		file_rename(second, child->path, TRUE, error);
 }
 
+/* A clone that stood on one of them had it frozen; there is none any more, or this job would not be. */
+static void thaw(const Layer *layer, const Layer *child)
+{
+	file_freeze(layer->path, FALSE);
+	file_freeze(child->path, FALSE);
+}
+
 static gboolean merge_off(Layer *layer, Layer *child, const DiskJob *job, GError **error)
 {
 	const char *argv[] = {"qemu-img", "commit", "-p", "-d", "-f", "qcow2", child->path, NULL};
 
-	file_freeze(layer->path, FALSE); /* the clones that stood on it are gone */
+	thaw(layer, child);
 	disk_step("commit");
 	return tool_run(child->path, argv, job, NULL, NULL, error) && mark_merge(child->path, layer->path, error) &&
 		take_name(layer, child, error);
@@ -308,7 +315,7 @@ static gboolean start_job(
 			live);
 		return FALSE;
 	}
-	file_freeze(layer->path, FALSE);
+	thaw(layer, child);
 	/* What is on top goes on naming the child: both are the same until the rename, and after it. */
 	return qmp_do(qmp, error, "block-commit",
 		"{'job-id': <'" JOB_ID "'>, 'device': <%s>, 'top-node': <%s>, 'base-node': <%s>, 'backing-file': <%s>,"
@@ -380,6 +387,7 @@ static gboolean tidy(DiskSet *set, const char *disk, const char *qmp, gboolean m
 		if (layer->second || !children) {
 			*more = TRUE;
 			disk_step("remove layer");
+			file_freeze(layer->path, FALSE);
 			return file_remove(layer->path, error) && file_sync(set->dir, error);
 		}
 		if (!merge || (qmp && !child->id))

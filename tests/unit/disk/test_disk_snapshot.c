@@ -157,6 +157,33 @@ static void test_on_a_template(void)
 	remove_dir(pool);
 }
 
+/* Layers that a clone stood on, frozen for it, can go when it has gone: below, above and alone. */
+static void test_frozen_layers(void)
+{
+	char *dir = two_disks(), *other = fresh_dir();
+
+	fill(dir, 10, 0);
+	for (guint n = 1; n <= 3; n++) {
+		g_autofree char *name = g_strdup_printf("%u", n), *layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n),
+				*clone = in_dir(other, name);
+
+		assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
+		assert_works(disk_clone(layer, clone, &error));
+		g_assert_true(image_has(clone, 10, 0, 1));
+		fill(dir, 20 * n, n);
+	}
+	assert_works(disk_snapshot_delete(dir, disks, NULL, "1", NULL, NULL, NULL, &error));
+	g_assert_cmpuint(layers_in(dir), ==, 4);
+	assert_works(disk_revert(dir, disks, "2", &error));
+	assert_works(disk_snapshot_delete(dir, disks, NULL, "3", NULL, NULL, NULL, &error));
+	g_assert_cmpuint(layers_in(dir), ==, 2);
+	assert_works(disk_snapshot_delete(dir, disks, NULL, "2", NULL, NULL, NULL, &error));
+	g_assert_cmpuint(layers_in(dir), ==, 0);
+	g_assert_true(holds(dir, 10, 0) && holds(dir, 20, 1) && holds(dir, 0, 2));
+	remove_dir(dir);
+	remove_dir(other);
+}
+
 static void guest_fill(Vm *vm, guint pattern, guint mib)
 {
 	for (guint i = 0; disks[i]; i++)
@@ -344,6 +371,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/disk/snapshot/off", test_off);
 	g_test_add_func("/disk/snapshot/branches", test_branches);
 	g_test_add_func("/disk/snapshot/on-a-template", test_on_a_template);
+	g_test_add_func("/disk/snapshot/frozen-layers", test_frozen_layers);
 	g_test_add_func("/disk/snapshot/running", test_running);
 	g_test_add_func("/disk/snapshot/power-cut-after", test_power_cut_after);
 	g_test_add_func("/disk/snapshot/refused", test_refused);
