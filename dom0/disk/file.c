@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that survive a power cut. */
-#define _GNU_SOURCE
 #include "internal.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -88,6 +88,7 @@ typedef struct {
 	GPtrArray *bitmaps;   /* DiskBitmap */
 } QmpNode;
 GPtrArray *qmp_nodes(Qmp *qmp, GError **error); /* QmpNode */
+GPtrArray *nodes_read(JsonNode *list, JsonNode *graph);  /* from the two answers it takes */
 QmpNode *qmp_node(GPtrArray *nodes, const char *name);
 QmpNode *qmp_image(GPtrArray *nodes, const char *path); /* the format node on that file */
 /* Lets the image at path from be known as to, which is the same file. id: of the new file node. Nothing is done when no image

@@ -112,23 +112,17 @@ static void read_edges(GPtrArray *nodes, JsonObject *graph)
 	}
 }
 
-GPtrArray *qmp_nodes(Qmp *qmp, GError **error)
+GPtrArray *nodes_read(JsonNode *list, JsonNode *graph)
 {
-	g_autoptr(GPtrArray) nodes = g_ptr_array_new_with_free_func((GDestroyNotify)node_free);
-	g_autoptr(JsonNode) list = qmp_call(qmp, error, "query-named-block-nodes", "{'flat': <true>}"), graph = NULL;
-	JsonArray *array = list && JSON_NODE_HOLDS_ARRAY(list) ? json_node_get_array(list) : NULL;
+	GPtrArray *nodes = g_ptr_array_new_with_free_func((GDestroyNotify)node_free);
+	JsonArray *array = JSON_NODE_HOLDS_ARRAY(list) ? json_node_get_array(list) : NULL;
 
-	if (!list)
-		return NULL;
 	for (guint i = 0; array && i < json_array_get_length(array); i++) {
 		QmpNode *node = read_node(js_item(array, i));
 
 		if (node)
 			g_ptr_array_add(nodes, node);
 	}
-	graph = qmp_call(qmp, error, "x-debug-query-block-graph", NULL);
-	if (!graph)
-		return NULL;
 	if (JSON_NODE_HOLDS_OBJECT(graph))
 		read_edges(nodes, json_node_get_object(graph));
 	for (guint i = 0; i < nodes->len; i++) {
@@ -137,7 +131,15 @@ GPtrArray *qmp_nodes(Qmp *qmp, GError **error)
 		if (!node->path && file && file->path)
 			node->path = g_strdup(file->path);
 	}
-	return g_steal_pointer(&nodes);
+	return nodes;
+}
+
+GPtrArray *qmp_nodes(Qmp *qmp, GError **error)
+{
+	g_autoptr(JsonNode) list = qmp_call(qmp, error, "query-named-block-nodes", "{'flat': <true>}"), graph = NULL;
+
+	graph = list ? qmp_call(qmp, error, "x-debug-query-block-graph", NULL) : NULL;
+	return graph ? nodes_read(list, graph) : NULL;
 }
 
 /* The same file, or one that is gone and went by the same name: two names may lead to one directory. */

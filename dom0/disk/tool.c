@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs qemu-img: no shell, resource limits, progress, cancel. */
-#define _GNU_SOURCE
 #include "internal.h"
 #include <errno.h>
 #include <gio/gunixinputstream.h>

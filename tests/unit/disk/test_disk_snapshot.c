@@ -164,8 +164,8 @@ static void test_frozen_layers(void)
 
 	fill(dir, 10, 0);
 	for (guint n = 1; n <= 3; n++) {
-		g_autofree char *name = g_strdup_printf("%u", n), *layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n),
-				*clone = in_dir(other, name);
+		g_autofree char *name = g_strdup_printf("%u", n),
+				*layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n), *clone = in_dir(other, name);
 
 		assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
 		assert_works(disk_clone(layer, clone, &error));
