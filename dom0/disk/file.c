@@ -34,13 +34,16 @@ gboolean file_error(GError **error, const char *path, const char *what, int errs
 	return FALSE;
 }
 
+/* A child of a daemon that was killed holds the lock until it is gone too: that takes a moment, not more. */
 int file_lock_dir(const char *dir, GError **error)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = -1;
 
+	for (guint n = 0; fd >= 0 && n < 100 && (rc = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK; n++)
+		g_usleep(20000);
 	if (fd < 0) {
 		file_error(error, dir, "open the VM's directory", errno);
-	} else if (flock(fd, LOCK_EX | LOCK_NB)) {
+	} else if (rc) {
 		g_set_error(error, DISK_ERROR, DISK_ERROR_BUSY,
 			"%s: another job works on this VM's disks; try again when it is done", dir);
 		close(fd);

@@ -34,7 +34,7 @@ typedef gboolean (*ToolLine)(const char *line, gpointer data, GError **error);
 gboolean tool_run(const char *subject, const char *const *argv, const DiskJob *job, ToolLine line, gpointer data, GError **error);
 /* A file as qemu-img's "json:" pseudo-name: nothing in its name or its header makes it open anything else. */
 char *tool_name(const char *format, const char *path, gboolean backing);
-void tool_limits(gpointer nothing); /* child setup */
+void tool_limits(gpointer parent); /* child setup; GINT_TO_POINTER(getpid()) of the caller */
 
 /* json.c: members of what others wrote; the default when missing or of another type. */
 const char *js_string(JsonObject *object, const char *member);

@@ -481,7 +481,7 @@ static GSubprocess *start_server(GPtrArray *parts, const char *socket, GError **
 				node, node, node, part->bitmap));
 	}
 	g_ptr_array_add(argv, NULL);
-	g_subprocess_launcher_set_child_setup(launcher, tool_limits, NULL, NULL);
+	g_subprocess_launcher_set_child_setup(launcher, tool_limits, GINT_TO_POINTER(getpid()), NULL);
 	server = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, error);
 	for (guint ms = 0; server && !g_file_test(socket, G_FILE_TEST_EXISTS); ms++) {
 		if (ms < START_SECONDS * 1000 && g_subprocess_get_identifier(server)) {

@@ -16,7 +16,7 @@
 #define COMPLAINT_LIMIT 500
 #define TOOL_SECONDS    120
 
-void tool_limits(G_GNUC_UNUSED gpointer nothing)
+void tool_limits(gpointer parent)
 {
 	/* An image header can ask for gigabytes of tables. qemu-img's threads reserve address space, hence so much. */
 	const struct rlimit memory = {4ull << 30, 4ull << 30}, none = {0, 0};
@@ -24,6 +24,9 @@ void tool_limits(G_GNUC_UNUSED gpointer nothing)
 	setrlimit(RLIMIT_AS, &memory);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It died before it could be waited for: nobody may work on the disks beside the recovery. */
+	if (getppid() != GPOINTER_TO_INT(parent))
+		_exit(127);
 }
 
 char *tool_name(const char *format, const char *path, gboolean backing)
@@ -180,7 +183,7 @@ gboolean tool_run(
 	if (job && g_cancellable_set_error_if_cancelled(job->cancellable, error))
 		return FALSE;
 	g_subprocess_launcher_setenv(launcher, "LC_ALL", "C", TRUE);
-	g_subprocess_launcher_set_child_setup(launcher, tool_limits, NULL, NULL);
+	g_subprocess_launcher_set_child_setup(launcher, tool_limits, GINT_TO_POINTER(getpid()), NULL);
 	process = g_subprocess_launcher_spawnv(launcher, argv, &cause);
 	if (!process) {
 		g_set_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED, "%s: cannot run %s: %s", subject, argv[0],

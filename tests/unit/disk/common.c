@@ -156,7 +156,7 @@ Vm *vm_start(const char *dir, const char *const *disks)
 	g_ptr_array_add(argv, g_strdup("chardev=c"));
 	g_ptr_array_add(argv, NULL);
 	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
-	g_subprocess_launcher_set_child_setup(launcher, tool_limits, NULL, NULL); /* it goes when this test goes */
+	g_subprocess_launcher_set_child_setup(launcher, tool_limits, GINT_TO_POINTER(getpid()), NULL); /* it goes when this test goes */
 	vm->process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
 	g_assert_no_error(error);
 	for (guint i = 0; i < 10000; i++) {
