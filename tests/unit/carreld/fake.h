@@ -3,7 +3,7 @@
  * machine. Every access is under a lock, so either side may be killed at any moment.
  *
  * domains.ini: [machine] total; [N] uuid, mark, name, paused, shutdown, reason, memory, target, weight, cap, demand
- * [behaviour]: create-ms, destroy-ms, create-fails, deaf (guests answer nothing), stiff (guests give no memory back), crash-boot */
+ * [behaviour]: build-ms (before a new domain has memory), create-ms (after), destroy-ms, create-fails, deaf (guests answer nothing), stiff (guests give no memory back), crash-boot */
 #ifndef CARREL_FAKE_H
 #define CARREL_FAKE_H
 

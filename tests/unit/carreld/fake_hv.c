@@ -115,10 +115,13 @@ static gboolean reserve(Fake *fake, const HvConfig *config, guint *id, GError **
 static gboolean f_create(Hv *hv, const HvConfig *config, guint *id, GError **error)
 {
 	Fake *fake = fake_open();
-	guint64 ms = fake_number(fake, "behaviour", "create-ms");
-	gboolean fails = fake_number(fake, "behaviour", "create-fails"), made = reserve(fake, config, id, error);
+	guint64 build_ms = fake_number(fake, "behaviour", "build-ms"), ms = fake_number(fake, "behaviour", "create-ms");
+	gboolean fails = fake_number(fake, "behaviour", "create-fails"), made;
 
-	(void)hv;
+	fake_close(fake, FALSE);
+	g_usleep(build_ms * 1000);
+	fake = fake_open();
+	made = reserve(fake, config, id, error);
 	fake_close(fake, made);
 	if (!made)
 		return FALSE;

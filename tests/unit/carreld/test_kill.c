@@ -39,6 +39,47 @@ static void still_works(Rig *rig, const char *vm)
 	assert_clean(rig, vm);
 }
 
+/* Somebody else destroys it. */
+static void forget_domain(const char *vm)
+{
+	Fake *fake = fake_open();
+	g_autofree char *group = g_strdup_printf("%u", fake_domain(fake, vm));
+
+	g_key_file_remove_group(fake->keys, group, NULL);
+	fake_close(fake, TRUE);
+}
+
+static void lose_record(Rig *rig, const char *vm)
+{
+	g_autofree char *record = g_strdup_printf("%s/vms/%s.run", rig->run, vm), *file = g_strdup_printf("%s/vms/%s.vm", rig->run, vm);
+
+	g_assert_cmpint(g_unlink(record), ==, 0);
+	g_assert_cmpint(g_unlink(file), ==, 0);
+}
+
+/* The mark alone tells a VM that was started from one that was not yet. */
+TEST(test_record_lost)
+{
+	g_autofree char *job = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	rig_kill(rig, SIGKILL);
+	lose_record(rig, "work");
+	rig_start(rig);
+	vm_until(rig, "work", "running");
+	vm_run(rig, "work", "ForceOff", NULL);
+	fake_set("behaviour", "create-ms", 5000);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	while (!fake_running("work"))
+		g_usleep(2000);
+	rig_kill(rig, SIGKILL);
+	lose_record(rig, "work");
+	rig_start(rig);
+	vm_until(rig, "work", "off");
+	assert_clean(rig, "work");
+}
+
 TEST(test_running)
 {
 	g_autofree char *path = vm_at("work"), *net = NULL, *before = NULL, *after = NULL;
@@ -187,6 +228,11 @@ TEST(test_encrypted)
 	rig_start(rig);
 	vm_until(rig, "safe", "off");
 	assert_clean(rig, "safe");
+	vm_run(rig, "safe", "Start", g_variant_new_parsed("({'passphrase': <'right'>},)"));
+	rig_kill(rig, SIGKILL);
+	forget_domain("safe");
+	rig_start(rig);
+	assert_clean(rig, "safe");
 }
 
 TEST(test_half_made)
@@ -284,6 +330,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name) g_test_add("/kill/" #name, Rig, NULL, rig_up, name, rig_down)
+	ADD(test_record_lost);
 	ADD(test_running);
 	ADD(test_died_meanwhile);
 	ADD(test_starting);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory and shares, over D-Bus: who gets what when VMs start and when the screen changes; and that nothing runs when nothing does. */
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+
+#include "rig.h"
+
+#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
+#define has(text, part) g_assert_nonnull(strstr((text), (part)))
+
+static GVariant *vm_property(Rig *rig, const char *vm, const char *name)
+{
+	g_autofree char *path = vm_at(vm);
+
+	return rig_property(rig, path, "org.carrel.Vm1", name);
+}
+
+static void assert_nothing_left(Rig *rig, const char *vm)
+{
+	g_autofree char *net = fake_text("net.ini"), *run = g_strdup_printf("%s/vms/%s.run", rig->run, vm);
+
+	g_assert_cmpuint(fake_running(vm), ==, 0);
+	g_assert_null(strstr(net, vm));
+	g_assert_false(g_file_test(run, G_FILE_TEST_EXISTS));
+}
+
+TEST(test_no_memory)
+{
+	g_autofree char *job = NULL, *message = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "huge", NULL);
+	vm_do(rig, "huge", "Set", g_variant_new("(sss)", "machine", "memory-max", "8G"));
+	vm_do(rig, "huge", "Set", g_variant_new("(sss)", "machine", "memory-min", "6G"));
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	job = vm_job(rig, "huge", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "NoMemory");
+	has(message, "huge");
+	has(message, "are missing");
+	vm_until(rig, "huge", "off");
+	assert_nothing_left(rig, "huge");
+	/* Nothing was taken from the other one for it. */
+	g_assert_cmpuint(fake_get("work", "memory"), ==, 1024 * MIB);
+	fake_set("machine", "dom0-available", 10 * MIB);
+	vm_run(rig, "work", "ForceOff", NULL);
+	g_free(job);
+	g_free(message);
+	job = vm_job(rig, "work", "Start", NO_OPTIONS);
+	message = job_end(rig, job, "NoMemory");
+	has(message, "service domain");
+}
+
+/* The second one gets room from the first. */
+TEST(test_reclaim)
+{
+	vm_define(rig, "work", NULL);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "3G"));
+	vm_define(rig, "play", NULL);
+	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("work", "memory"), ==, 3072 * MIB);
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("work", "memory"), <, 3072 * MIB);
+	g_assert_cmpuint(fake_get("work", "memory"), >=, 256 * MIB);
+	g_assert_cmpuint(fake_get("play", "boot"), >=, 1024 * MIB);
+}
+
+/* What was reclaimed for a VM that starts is not handed out again before it has it. */
+TEST(test_reserved)
+{
+	g_autofree char *job = NULL, *group = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "3G"));
+	vm_define(rig, "play", NULL);
+	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	fake_set("behaviour", "build-ms", 6000);
+	job = vm_job(rig, "play", "Start", NO_OPTIONS);
+	while (fake_get("work", "memory") == 3072 * MIB)
+		g_usleep(5000);
+	group = g_strdup_printf("%u", fake_running("work"));
+	fake_set(group, "demand", 2900 * MIB);
+	g_free(job_end(rig, job, NULL));
+}
+
+TEST(test_foreground)
+{
+	g_autofree char *work = vm_at("work"), *play = vm_at("play");
+	g_autoptr(GVariant) foreground = NULL, flag = NULL;
+
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "play", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", work)));
+	for (int i = 0; i < 500 && fake_get("work", "weight") != 2048; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("work", "weight"), ==, 2048);
+	g_assert_cmpuint(fake_get("play", "weight"), ==, 256);
+	foreground = rig_property(rig, MANAGER, "Foreground");
+	g_assert_cmpstr(g_variant_get_string(foreground, NULL), ==, work);
+	/* It survives the daemon. */
+	rig_kill(rig, SIGKILL);
+	rig_start(rig);
+	g_clear_pointer(&foreground, g_variant_unref);
+	foreground = rig_property(rig, MANAGER, "Foreground");
+	g_assert_cmpstr(g_variant_get_string(foreground, NULL), ==, work);
+	flag = vm_property(rig, "work", "Foreground");
+	g_assert_true(g_variant_get_boolean(flag));
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/")));
+	g_free(rig_fail(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/org/carrel/vm/nobody"), "NotFound"));
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "policy", "weight", "1000"));
+	for (int i = 0; i < 500 && fake_get("work", "weight") != 1000; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("work", "weight"), ==, 1000);
+}
+
+/* Memory follows the screen. */
+TEST(test_balance)
+{
+	g_autofree char *play = vm_at("play"), *group = NULL;
+
+	fake_set("machine", "total", 3072 * MIB);
+	vm_define(rig, "work", NULL);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_define(rig, "play", NULL);
+	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+	group = g_strdup_printf("%u", fake_running("play"));
+	fake_set(group, "demand", 300 * MIB);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_assert_cmpuint(fake_get("play", "memory"), <, 2048 * MIB);
+	fake_set(group, "demand", 1500 * MIB);
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", play)));
+	for (int i = 0; i < 1500 && fake_get("play", "memory") < 1900 * MIB; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get("play", "memory"), >=, 1900 * MIB);
+	g_assert_cmpuint(fake_get("work", "memory"), >=, 256 * MIB);
+}
+
+static guint64 wakeups(Rig *rig)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/status", rig_pid(rig)), *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	return g_ascii_strtoull(strstr(text, "\nvoluntary_ctxt_switches:") + strlen("\nvoluntary_ctxt_switches:"), NULL, 10);
+}
+
+/* Nothing happens: the main thread sleeps. */
+TEST(test_idle)
+{
+	guint64 before;
+
+	vm_define(rig, "work", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_usleep(2500000);
+	before = wakeups(rig);
+	g_usleep(2000000);
+	g_assert_cmpuint(wakeups(rig) - before, <=, 1);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define ADD(name) g_test_add("/memory/" #name, Rig, NULL, rig_up, name, rig_down)
+	ADD(test_no_memory);
+	ADD(test_reclaim);
+	ADD(test_reserved);
+	ADD(test_foreground);
+	ADD(test_balance);
+	ADD(test_idle);
+	return g_test_run();
+}
