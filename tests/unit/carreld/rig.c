@@ -39,7 +39,7 @@ void rig_start(Rig *rig)
 		rig->state, "--run-dir", rig->run, NULL);
 	g_assert_no_error(error);
 	for (int i = 0; !has_owner(rig); i++) {
-		g_assert_cmpint(i, <, 1000);
+		g_assert_cmpint(i, <, 4000);
 		g_usleep(10000);
 	}
 }
@@ -192,7 +192,7 @@ char *vm_state(Rig *rig, const char *name)
 
 void vm_until(Rig *rig, const char *name, const char *state)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 4000; i++) {
 		g_autofree char *now = vm_state(rig, name);
 
 		if (!strcmp(now, state))
@@ -204,7 +204,7 @@ void vm_until(Rig *rig, const char *name, const char *state)
 
 char *job_end(Rig *rig, const char *job, const char *error)
 {
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		g_autoptr(GVariant) state = rig_property(rig, job, "org.carrel.Job1", "State");
 		g_autoptr(GVariant) reason = NULL;
 		g_autofree char *wanted = error ? g_strdup_printf("org.carrel.Error.%s", error) : g_strdup("");

@@ -37,7 +37,7 @@ void vm_do(Rig *rig, const char *name, const char *method, GVariant *args);
 char *vm_job(Rig *rig, const char *name, const char *method, GVariant *args); /* the job's path */
 char *vm_fail(Rig *rig, const char *name, const char *method, GVariant *args, const char *error);
 char *vm_state(Rig *rig, const char *name);
-void vm_until(Rig *rig, const char *name, const char *state); /* within 10 s */
+void vm_until(Rig *rig, const char *name, const char *state); /* within 40 s */
 /* Waits for the end; error: NULL for done, else NotFound and so on. Returns the message. */
 char *job_end(Rig *rig, const char *job, const char *error);
 void vm_run(Rig *rig, const char *name, const char *method, GVariant *args); /* a job that must go well */

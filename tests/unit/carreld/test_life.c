@@ -160,7 +160,7 @@ TEST(test_guest_by_itself)
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	first = fake_running("work");
 	fake_reason("work", "reboot");
-	for (int i = 0; i < 500 && (!fake_running("work") || fake_running("work") == first); i++)
+	for (int i = 0; i < 4000 && (!fake_running("work") || fake_running("work") == first); i++)
 		g_usleep(10000);
 	vm_until(rig, "work", "running");
 	g_assert_cmpuint(fake_running("work"), >, first);

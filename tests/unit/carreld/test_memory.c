@@ -69,19 +69,20 @@ TEST(test_reclaim)
 /* What was reclaimed for a VM that starts is not handed out again before it has it. */
 TEST(test_reserved)
 {
-	g_autofree char *job = NULL, *group = NULL;
+	g_autofree char *job = NULL, *group = NULL, *path = vm_at("work");
 
 	vm_define(rig, "work", NULL);
 	vm_do(rig, "work", "Set", g_variant_new("(sss)", "machine", "memory-max", "3G"));
 	vm_define(rig, "play", NULL);
 	vm_do(rig, "play", "Set", g_variant_new("(sss)", "machine", "memory-max", "2G"));
 	vm_run(rig, "work", "Start", NO_OPTIONS);
-	fake_set("behaviour", "build-ms", 6000);
+	fake_set("behaviour", "build-ms", 2000);
 	job = vm_job(rig, "play", "Start", NO_OPTIONS);
 	while (fake_get("work", "memory") == 3072 * MIB)
 		g_usleep(5000);
 	group = g_strdup_printf("%u", fake_running("work"));
 	fake_set(group, "demand", 2900 * MIB);
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", path)));
 	g_free(job_end(rig, job, NULL));
 }
 
@@ -95,7 +96,7 @@ TEST(test_foreground)
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	vm_run(rig, "play", "Start", NO_OPTIONS);
 	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", work)));
-	for (int i = 0; i < 500 && fake_get("work", "weight") != 2048; i++)
+	for (int i = 0; i < 4000 && fake_get("work", "weight") != 2048; i++)
 		g_usleep(10000);
 	g_assert_cmpuint(fake_get("work", "weight"), ==, 2048);
 	g_assert_cmpuint(fake_get("play", "weight"), ==, 256);
@@ -112,7 +113,7 @@ TEST(test_foreground)
 	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/")));
 	g_free(rig_fail(rig, MANAGER, "SetForeground", g_variant_new("(o)", "/org/carrel/vm/nobody"), "NotFound"));
 	vm_do(rig, "work", "Set", g_variant_new("(sss)", "policy", "weight", "1000"));
-	for (int i = 0; i < 500 && fake_get("work", "weight") != 1000; i++)
+	for (int i = 0; i < 4000 && fake_get("work", "weight") != 1000; i++)
 		g_usleep(10000);
 	g_assert_cmpuint(fake_get("work", "weight"), ==, 1000);
 }
@@ -134,7 +135,7 @@ TEST(test_balance)
 	g_assert_cmpuint(fake_get("play", "memory"), <, 2048 * MIB);
 	fake_set(group, "demand", 1500 * MIB);
 	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", play)));
-	for (int i = 0; i < 1500 && fake_get("play", "memory") < 1900 * MIB; i++)
+	for (int i = 0; i < 4000 && fake_get("play", "memory") < 1900 * MIB; i++)
 		g_usleep(10000);
 	g_assert_cmpuint(fake_get("play", "memory"), >=, 1900 * MIB);
 	g_assert_cmpuint(fake_get("work", "memory"), >=, 256 * MIB);

@@ -20,7 +20,7 @@ static char *power(Rig *rig, const char *method, GVariant *args)
 
 static void until_log(const char *text)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 4000; i++) {
 		g_autofree char *log = fake_text("machine.log");
 
 		if (!strcmp(log, text))
