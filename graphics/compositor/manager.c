@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client of carreld. While it is away, the VMs stay as they were told of last: they go on without it. */
+/* The client of carreld: one object manager for each life of it, so that what one life said is never mixed with the next.
+ * While it is away, the VMs stay as they were told of last: they go on without it. */
 #include "desk.h"
 
 #include <string.h>
@@ -8,13 +9,18 @@
 
 #define BUS_NAME "org.carrel"
 #define BUS_PATH "/org/carrel"
+#define AGAIN_AFTER 1 /* seconds, when it is there and did not answer */
 
 struct Manager {
 	Desk *desk;
+	guint watch;
+	char *owner; /* its unique name on the bus; NULL: away */
 	GCancellable *cancel;
-	GDBusObjectManager *objects;
+	GDBusObjectManager *objects; /* NULL until it has answered */
+	guint again;
 };
 
+/* FALSE as well when its end is known to GDBus and not yet to us. */
 static gboolean is_there(Manager *manager)
 {
 	g_autofree char *owner = NULL;
@@ -115,15 +121,15 @@ static void reconcile(Manager *manager)
 	manager_foreground(manager, manager->desk->shown ? manager->desk->shown->name : NULL);
 }
 
-static void on_owner(GObject *objects, GParamSpec *spec, gpointer data)
+static void ask(Manager *manager);
+
+static gboolean on_again(gpointer data)
 {
 	Manager *manager = data;
 
-	(void)objects;
-	(void)spec;
-	g_message("the manager is %s", is_there(manager) ? "there" : "away; the VMs go on");
-	if (is_there(manager))
-		reconcile(manager);
+	manager->again = 0;
+	ask(manager);
+	return G_SOURCE_REMOVE;
 }
 
 static void on_ready(GObject *source, GAsyncResult *result, gpointer data)
@@ -134,18 +140,60 @@ static void on_ready(GObject *source, GAsyncResult *result, gpointer data)
 
 	(void)source;
 	if (!objects) {
-		/* The data may be gone when it was cancelled. */
-		if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-			g_warning("the manager: %s", error->message);
+		if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+			return; /* the data may be gone */
+		g_warning("the manager does not tell of its VMs: %s", error->message);
+		manager->again = g_timeout_add_seconds(AGAIN_AFTER, on_again, manager);
 		return;
 	}
 	manager->objects = objects;
 	g_signal_connect(objects, "object-added", G_CALLBACK(on_added), manager);
 	g_signal_connect(objects, "object-removed", G_CALLBACK(on_removed), manager);
 	g_signal_connect(objects, "interface-proxy-properties-changed", G_CALLBACK(on_properties), manager);
-	g_signal_connect(objects, "notify::name-owner", G_CALLBACK(on_owner), manager);
 	if (is_there(manager))
 		reconcile(manager);
+}
+
+static void ask(Manager *manager)
+{
+	g_clear_object(&manager->cancel);
+	manager->cancel = g_cancellable_new();
+	carrel_object_manager_client_new(bus_connection(manager->desk->bus), G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START,
+		manager->owner, BUS_PATH, manager->cancel, on_ready, manager);
+}
+
+static void forget(Manager *manager)
+{
+	g_clear_handle_id(&manager->again, g_source_remove);
+	if (manager->cancel)
+		g_cancellable_cancel(manager->cancel);
+	g_clear_object(&manager->cancel);
+	if (manager->objects)
+		g_signal_handlers_disconnect_by_data(manager->objects, manager);
+	g_clear_object(&manager->objects);
+	g_clear_pointer(&manager->owner, g_free);
+}
+
+static void on_appeared(GDBusConnection *connection, const char *name, const char *owner, gpointer data)
+{
+	Manager *manager = data;
+
+	(void)connection;
+	(void)name;
+	g_message("the manager is there");
+	forget(manager);
+	manager->owner = g_strdup(owner);
+	ask(manager);
+}
+
+static void on_vanished(GDBusConnection *connection, const char *name, gpointer data)
+{
+	Manager *manager = data;
+
+	(void)connection;
+	(void)name;
+	g_message("the manager is away; the VMs go on");
+	forget(manager);
 }
 
 static void on_foreground(GObject *source, GAsyncResult *result, gpointer data)
@@ -189,18 +237,14 @@ Manager *manager_new(Desk *desk, GDBusConnection *connection)
 	Manager *manager = g_new0(Manager, 1);
 
 	manager->desk = desk;
-	manager->cancel = g_cancellable_new();
-	carrel_object_manager_client_new(connection, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_DO_NOT_AUTO_START, BUS_NAME, BUS_PATH,
-		manager->cancel, on_ready, manager);
+	manager->watch = g_bus_watch_name_on_connection(connection, BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_appeared, on_vanished,
+		manager, NULL);
 	return manager;
 }
 
 void manager_free(Manager *manager)
 {
-	g_cancellable_cancel(manager->cancel);
-	g_object_unref(manager->cancel);
-	if (manager->objects)
-		g_signal_handlers_disconnect_by_data(manager->objects, manager);
-	g_clear_object(&manager->objects);
+	g_bus_unwatch_name(manager->watch);
+	forget(manager);
 	g_free(manager);
 }
