@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PATIENCE 8000 /* milliseconds: sanitizers on a busy machine */
+#define PATIENCE 20000 /* milliseconds: sanitizers on a busy machine */
 #define FORMAT_LINE(line, format) \
 	do { \
 		va_list args; \
@@ -412,6 +412,19 @@ static char *vm_path(const char *name)
 	return g_strconcat("/org/carrel/vm/", name, NULL);
 }
 
+static void wait_known(Lab *lab, const char *name)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE * 1000;
+	g_autofree char *state = NULL;
+
+	while (strcmp(state = view_state(lab, name), "(not told of)") == 0) {
+		if (g_get_monotonic_time() > until)
+			g_error("the desk was not told of %s", name);
+		g_clear_pointer(&state, g_free);
+		lab_run(lab, 5);
+	}
+}
+
 void lab_vm(Lab *lab, const char *name, const char *title, guint32 colour, int domain)
 {
 	g_autofree char *path = vm_path(name), *hue = g_strdup_printf("#%06x", colour);
@@ -429,6 +442,8 @@ void lab_vm(Lab *lab, const char *name, const char *title, guint32 colour, int d
 		g_dbus_object_manager_server_export(lab->server, G_DBUS_OBJECT_SKELETON(object));
 	}
 	g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(vm));
+	if (lab->managing)
+		wait_known(lab, name);
 }
 
 void lab_vm_gone(Lab *lab, const char *name)
@@ -447,6 +462,7 @@ void lab_manager(Lab *lab, gboolean there)
 		PATIENCE, NULL, &error);
 
 	g_assert_no_error(error);
+	lab->managing = there;
 	lab_run(lab, 20);
 }
 

@@ -38,7 +38,7 @@ typedef struct {
 	GTestDBus *bus;
 	GDBusConnection *connection;
 	GDBusObjectManagerServer *server;
-	guint owner;
+	gboolean managing; /* the manager is there */
 	char *foreground; /* what SetForeground said last */
 	char *notice;     /* the last one that the desk gave */
 	GSubprocess *rig;
@@ -55,6 +55,7 @@ void lab_kill(Lab *lab);           /* SIGKILL to it */
 void lab_free(Lab *lab);           /* it must end well, sanitizers included */
 void lab_run(Lab *lab, guint milliseconds);
 void lab_manager(Lab *lab, gboolean there);
+/* Once the desk knows that there is such a VM, if there is a manager to tell it. */
 void lab_vm(Lab *lab, const char *name, const char *title, guint32 colour, int domain);
 void lab_vm_gone(Lab *lab, const char *name);
 void lab_two_vms(Lab *lab, Peer **work, Peer **personal); /* painted WORK and PERSONAL */
