@@ -196,8 +196,10 @@ static gboolean bring_up(Job *job, Run *run, GError **error)
 		g_message("VM %s: %s", run->name, shares->message);
 	run->started = g_get_real_time() * 1000;
 	/* Cancel counts until here. */
-	return !job_cancelled(job, error) && save(run, "running", error) && hv->ops->mark(hv, run->domain, run->file->uuid, error) &&
-		(run->paused || hv->ops->unpause(hv, run->domain, error));
+	if (job_cancelled(job, error) || !save(run, "running", error))
+		return FALSE;
+	/* The mark last: a daemon that dies before it leaves nothing that would be taken for complete and never goes on. */
+	return (run->paused || hv->ops->unpause(hv, run->domain, error)) && hv->ops->mark(hv, run->domain, run->file->uuid, error);
 }
 
 /* Whatever was there of it goes, in the reverse order; what cannot go is for the journal and the next start. */
