@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "share.h"
 
-#define FOREGROUND_FACTOR 8 /* of CPU weight */
 #define BACKGROUND_PART 5   /* all VMs in the background together have one fifth of the disk and of the network */
 
 static guint64 tighter(guint64 a, guint64 b)
@@ -23,11 +22,11 @@ void share(const ShareVm *vms, gsize n, const ShareMachine *machine, Share *shar
 	for (gsize i = 0; i < n; i++) {
 		const ShareVm *vm = &vms[i];
 
-		shares[i] = (Share){ .weight = vm->weight, .net_in = vm->limit_in, .net_out = vm->limit_out };
+		shares[i] = (Share){ .weight = MIN(vm->weight, SHARE_WEIGHT_MAX - 1), .net_in = vm->limit_in, .net_out = vm->limit_out };
 		if (background == n)
 			continue;
 		if (vm->foreground) {
-			shares[i].weight = MIN(vm->weight * FOREGROUND_FACTOR, SHARE_WEIGHT_MAX);
+			shares[i].weight = SHARE_WEIGHT_MAX;
 			continue;
 		}
 		shares[i].disk_bps = part_of(machine->disk_bps, background, SHARE_DISK_FLOOR);

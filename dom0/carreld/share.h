@@ -5,6 +5,8 @@
 
 #include <glib.h>
 
+/* The core takes this weight for the word "on screen": four times the usual share, and first in line when it wakes
+ * (WEIGHT_FOREGROUND in hv/include/domain.h). */
 #define SHARE_WEIGHT_MAX 65535
 #define SHARE_DISK_FLOOR (8 * 1024 * 1024ull) /* bytes a second that a VM in the background always has */
 #define SHARE_IOPS_FLOOR 200

@@ -76,22 +76,22 @@ static void test_crashes(void)
 static void test_share(void)
 {
 	const ShareMachine machine = { .disk_bps = 500 << 20, .disk_iops = 10000 };
-	ShareVm vms[3] = { { .weight = 256 }, { .weight = 512, .limit_in = 7 }, { .weight = 60000 } };
+	ShareVm vms[3] = { { .weight = 256 }, { .weight = 512, .limit_in = 7 }, { .weight = SHARE_WEIGHT_MAX } };
 	Share shares[3];
 
 	share(vms, 3, &machine, shares);
 	for (int i = 0; i < 3; i++) {
-		g_assert_cmpuint(shares[i].weight, ==, vms[i].weight);
+		g_assert_cmpuint(shares[i].weight, ==, MIN(vms[i].weight, SHARE_WEIGHT_MAX - 1));
 		g_assert_cmpuint(shares[i].disk_bps, ==, 0);
 	}
 	vms[0].foreground = TRUE;
 	share(vms, 3, &machine, shares);
-	g_assert_cmpuint(shares[0].weight, ==, 2048);
+	g_assert_cmpuint(shares[0].weight, ==, SHARE_WEIGHT_MAX);
 	g_assert_cmpuint(shares[0].disk_bps, ==, 0);
 	g_assert_cmpuint(shares[1].disk_bps, ==, 50 << 20);
 	g_assert_cmpuint(shares[1].disk_iops, ==, 1000);
 	g_assert_cmpuint(shares[1].net_in, ==, 7);
-	g_assert_cmpuint(shares[2].weight, ==, 60000);
+	g_assert_cmpuint(shares[2].weight, ==, SHARE_WEIGHT_MAX - 1); /* only the one on screen is on screen */
 	vms[0].foreground = FALSE;
 	vms[2].foreground = TRUE;
 	share(vms, 3, &machine, shares);
