@@ -183,6 +183,8 @@ void job_finish(Job *job, const GError *error)
 	manager->busy--;
 	if (job->vm)
 		vm_job_ended(job->vm, job);
+	if (job->vm)
+		g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(job->vm->api));
 	g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(job->api));
 	carrel_job1_emit_finished(job->api, state, name, message);
 	job->linger = g_timeout_add_seconds(JOB_LINGER, forget, job);

@@ -98,7 +98,7 @@ static void sort_domains(Manager *manager, const GArray *domains)
 			g_message("domain %u is none of ours", domain->id);
 		else if (!vm->domain && complete(manager, vm, domain))
 			adopt(manager, vm, domain);
-		else
+		else if (!domain->dying) /* else it goes already, when the last of its pages is let go of */
 			destroy(manager, vm, domain);
 	}
 }

@@ -132,6 +132,45 @@ TEST(test_force_off_while_starting)
 	assert_nothing_left(rig, "work");
 }
 
+typedef struct {
+	GString *order; /* of signals */
+	GMainLoop *loop;
+} Heard;
+
+static void on_signal(GDBusConnection *bus, const char *sender, const char *path, const char *interface, const char *name,
+	GVariant *args, gpointer data)
+{
+	Heard *heard = data;
+	g_autofree char *text = g_variant_print(args, FALSE);
+
+	(void)bus, (void)sender, (void)interface;
+	if (strstr(path, "/vm/") && strstr(text, "'State': <'running'>"))
+		g_string_append(heard->order, "vm ");
+	if (strstr(path, "/job/") && !strcmp(name, "Finished")) {
+		g_string_append(heard->order, "job");
+		g_main_loop_quit(heard->loop);
+	}
+}
+
+/* Who hears that a start has ended has heard that the VM runs. */
+TEST(test_signals)
+{
+	Heard heard = { g_string_new(NULL), g_main_loop_new(NULL, FALSE) };
+	guint signal;
+
+	vm_define(rig, "work", NULL);
+	signal = g_dbus_connection_signal_subscribe(rig->bus, "org.carrel", NULL, NULL, NULL, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_signal,
+		&heard, NULL);
+	g_free(vm_job(rig, "work", "Start", NO_OPTIONS));
+	g_main_loop_run(heard.loop);
+	g_assert_cmpstr(heard.order->str, ==, "vm job");
+	g_dbus_connection_signal_unsubscribe(rig->bus, signal);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_string_free(heard.order, TRUE);
+	g_main_loop_unref(heard.loop);
+}
+
 TEST(test_busy_and_states)
 {
 	g_autofree char *job = NULL, *message = NULL;
@@ -298,6 +337,7 @@ int main(int argc, char **argv)
 	ADD(test_suspend_resume);
 	ADD(test_deaf_guest);
 	ADD(test_force_off_while_starting);
+	ADD(test_signals);
 	ADD(test_busy_and_states);
 	ADD(test_guest_by_itself);
 	ADD(test_crash_off);

@@ -395,16 +395,22 @@ TEST(test_delete_keeps_disks)
 TEST(test_many)
 {
 	g_autoptr(GVariant) answer = NULL, objects = NULL;
-	gint64 begin;
+	gint64 best = G_MAXINT64;
 
 	for (int i = 0; i < 50; i++) {
 		g_autofree char *name = g_strdup_printf("vm-%d", i);
 
 		g_variant_unref(rig_call(rig, MANAGER, "Define", g_variant_new("(ss)", name, "[disk xvda]\nfile=xvda.qcow2\n")));
 	}
-	begin = g_get_monotonic_time();
-	answer = rig_call(rig, "/org/carrel", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
-	g_assert_cmpint(g_get_monotonic_time() - begin, <, G_USEC_PER_SEC);
+	/* The best of a few: other programs run here too. */
+	for (int i = 0; i < 10; i++) {
+		gint64 begin = g_get_monotonic_time();
+
+		g_clear_pointer(&answer, g_variant_unref);
+		answer = rig_call(rig, "/org/carrel", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
+		best = MIN(best, g_get_monotonic_time() - begin);
+	}
+	g_assert_cmpint(best, <, G_USEC_PER_SEC / 2);
 	objects = g_variant_get_child_value(answer, 0);
 	g_assert_cmpuint(g_variant_n_children(objects), ==, 51);
 }
