@@ -24,6 +24,7 @@ static void finish(GTask *task, gboolean right, const char *message)
 	Check *check = g_task_get_task_data(task);
 	if (!g_cancellable_is_cancelled(g_task_get_cancellable(task)))
 		check->done(right, message, check->data);
+	g_task_return_boolean(task, right);
 	g_object_unref(task);
 }
 

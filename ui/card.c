@@ -94,11 +94,11 @@ static void open_menu(Card *card)
 	gtk_widget_child_focus(gtk_bin_get_child(GTK_BIN(card->menu)), GTK_DIR_TAB_FORWARD);
 }
 
-void card_menu(GtkWidget *child)
+GtkWidget *card_menu(GtkWidget *child)
 {
 	Card *card = card_of(child);
-	if (card)
-		open_menu(card);
+	open_menu(card);
+	return card->menu;
 }
 
 static void on_cancel(Card *card)

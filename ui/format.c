@@ -31,7 +31,10 @@ static gboolean is_invisible(gunichar c)
 
 static char *clean(const char *text, gsize max, gboolean lines)
 {
-	g_autofree char *valid = g_utf8_make_valid(text ? text : "", text ? (gssize)strnlen(text, max * 32 + 64) : 0);
+	gsize bytes = strnlen(text ? text : "", max * 32 + 64); /* nobody needs more to see max characters */
+	while (bytes > 0 && (text[bytes] & 0xc0) == 0x80)
+		bytes--;
+	g_autofree char *valid = g_utf8_make_valid(text ? text : "", (gssize)bytes);
 	GString *out = g_string_new(NULL);
 	gsize length = 0;
 	guint marks = 0;

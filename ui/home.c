@@ -117,7 +117,7 @@ static void on_state(Home *home)
 	gboolean ready = ui_model_state(home->ui->model) == MODEL_READY;
 	refresh(home);
 	if (ready && !home->ui->sheets && gtk_widget_get_mapped(home->page))
-		gtk_widget_grab_focus(home_first(home->page));
+		home_focus(home->page);
 }
 
 static void on_desk(Home *home)
@@ -167,6 +167,49 @@ GtkWidget *home_first(GtkWidget *page)
 	return GTK_WIDGET(gtk_flow_box_get_child_at_index(GTK_FLOW_BOX(home->flow), 0));
 }
 
+void home_focus(GtkWidget *page)
+{
+	gtk_widget_grab_focus(home_first(page));
+}
+
+static int centre(GtkWidget *widget, GtkOrientation orientation)
+{
+	GtkAllocation at;
+	gtk_widget_get_allocation(widget, &at);
+	return orientation == GTK_ORIENTATION_HORIZONTAL ? at.x + at.width / 2 : at.y + at.height / 2;
+}
+
+/* The card of the next row that is nearest, or NULL. */
+static GtkWidget *card_beside(Home *home, GtkWidget *from, int rows)
+{
+	g_autoptr(GList) children = gtk_container_get_children(GTK_CONTAINER(home->flow));
+	GtkWidget *best = NULL;
+	int x = centre(from, GTK_ORIENTATION_HORIZONTAL), y = centre(from, GTK_ORIENTATION_VERTICAL), least = G_MAXINT;
+	for (GList *l = children; l; l = l->next) {
+		int dx = ABS(centre(l->data, GTK_ORIENTATION_HORIZONTAL) - x), dy = (centre(l->data, GTK_ORIENTATION_VERTICAL) - y) * rows;
+		if (dy <= CARD_HEIGHT / 2 || dx + 8 * dy >= least)
+			continue;
+		least = dx + 8 * dy;
+		best = l->data;
+	}
+	return best;
+}
+
+/* The flow box's own arrow keys go nowhere unless a card was clicked before. */
+static gboolean move(Home *home, int columns, int rows)
+{
+	GtkWidget *window = gtk_widget_get_toplevel(home->page), *to;
+	GtkWidget *from = GTK_IS_WINDOW(window) ? gtk_window_get_focus(GTK_WINDOW(window)) : NULL;
+	if (!from || !GTK_IS_FLOW_BOX_CHILD(from))
+		return FALSE;
+	int at = gtk_flow_box_child_get_index(GTK_FLOW_BOX_CHILD(from)) + columns;
+	to = rows ? card_beside(home, from, rows) : at < 0 ? NULL
+		: (GtkWidget *)gtk_flow_box_get_child_at_index(GTK_FLOW_BOX(home->flow), at);
+	if (to)
+		gtk_widget_grab_focus(to);
+	return to != NULL;
+}
+
 static gboolean open_number(Home *home, guint number)
 {
 	GtkFlowBoxChild *child = gtk_flow_box_get_child_at_index(GTK_FLOW_BOX(home->flow), (int)number - 1);
@@ -199,6 +242,14 @@ gboolean home_key(GtkWidget *page, guint key, GdkModifierType state)
 	if (key >= GDK_KEY_KP_1 && key <= GDK_KEY_KP_9)
 		return open_number(home, key - GDK_KEY_KP_0);
 	switch (gdk_keyval_to_lower(key)) {
+	case GDK_KEY_Left:
+		return move(home, -1, 0);
+	case GDK_KEY_Right:
+		return move(home, 1, 0);
+	case GDK_KEY_Up:
+		return move(home, 0, -1);
+	case GDK_KEY_Down:
+		return move(home, 0, 1);
 	case GDK_KEY_n:
 		open_new(home);
 		return TRUE;

@@ -65,9 +65,8 @@ static void arrange(Ui *ui)
 		gtk_stack_set_visible_child(GTK_STACK(ui->sheet_box), top);
 		return;
 	}
-	GtkWidget *window = gtk_widget_get_toplevel(ui->root), *first = home_first(ui->home);
-	if (GTK_IS_WINDOW(window) && first)
-		gtk_widget_grab_focus(first);
+	if (GTK_IS_WINDOW(gtk_widget_get_toplevel(ui->root)))
+		home_focus(ui->home);
 }
 
 void ui_sheet_push(Ui *ui, GtkWidget *panel, GtkWidget *focus)
@@ -76,9 +75,10 @@ void ui_sheet_push(Ui *ui, GtkWidget *panel, GtkWidget *focus)
 	gtk_widget_show(panel);
 	gtk_container_add(GTK_CONTAINER(ui->sheet_box), panel);
 	arrange(ui);
+	Sheet *sheet = g_object_get_data(G_OBJECT(panel), "carrel-sheet");
 	if (focus)
 		gtk_widget_grab_focus(focus);
-	else
+	else if (!gtk_widget_child_focus(sheet->body, GTK_DIR_TAB_FORWARD))
 		gtk_widget_child_focus(panel, GTK_DIR_TAB_FORWARD);
 }
 

@@ -82,11 +82,12 @@ char *vm_title(CarrelVm1 *vm); /* made harmless; its name when it has none. The 
 GtkWidget *splash_new(void);
 GtkWidget *home_new(Ui *ui);
 GtkWidget *home_first(GtkWidget *home); /* what is to have the keyboard */
+void home_focus(GtkWidget *home);       /* gives it to that */
 gboolean home_key(GtkWidget *home, guint keyval, GdkModifierType state);
 GtkWidget *card_new(Ui *ui, CarrelVm1 *vm);
 void card_set_number(GtkWidget *card, guint number);
 CarrelVm1 *card_vm(GtkWidget *card);
-void card_menu(GtkWidget *card);
+GtkWidget *card_menu(GtkWidget *card); /* opens and returns it */
 GtkWidget *thumb_new(Ui *ui, CarrelVm1 *vm, int width, int height);
 GtkWidget *status_new(Ui *ui, gboolean compact); /* network, loudness, brightness, battery */
 Sheet *new_vm_sheet(Ui *ui);

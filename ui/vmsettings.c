@@ -444,11 +444,21 @@ static void on_page(guint index, gpointer data)
 	gtk_stack_set_visible_child_name(GTK_STACK(settings->pages), pages[index]);
 }
 
+/* What was moved a moment ago is set before the sheet goes. */
+static void rest(guint *timer, GSourceFunc rested, Settings *settings)
+{
+	if (!*timer)
+		return;
+	g_source_remove(*timer);
+	rested(settings);
+}
+
 static void on_destroy(GtkWidget *panel, Settings *settings)
 {
 	g_signal_handlers_disconnect_by_data(settings->ui->model, settings);
-	for (guint **timer = (guint *[]){&settings->settle_min, &settings->settle_max, &settings->settle_vcpus, NULL}; *timer; timer++)
-		g_clear_handle_id(*timer, g_source_remove);
+	rest(&settings->settle_min, settle_min, settings);
+	rest(&settings->settle_max, settle_max, settings);
+	rest(&settings->settle_vcpus, settle_vcpus, settings);
 	g_object_set_data(G_OBJECT(panel), "carrel-settings", NULL);
 	g_object_unref(settings->vm);
 	g_strfreev(settings->networks);

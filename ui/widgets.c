@@ -102,7 +102,6 @@ GtkWidget *ui_entry(const char *name, const char *placeholder, guint max_length)
 	GtkWidget *entry = gtk_entry_new();
 	gtk_entry_set_max_length(GTK_ENTRY(entry), (int)max_length);
 	gtk_entry_set_placeholder_text(GTK_ENTRY(entry), placeholder);
-	gtk_entry_set_activates_default(GTK_ENTRY(entry), TRUE);
 	ui_name(entry, name);
 	return entry;
 }

@@ -10,6 +10,17 @@
 static const char *dir, *suffix;
 static int width = 1600, height = 1000;
 
+/* An offscreen window has no compositor to give it the keyboard. */
+static void give_keyboard(GtkWidget *window)
+{
+	GdkEvent *event = gdk_event_new(GDK_FOCUS_CHANGE);
+	event->focus_change.window = g_object_ref(gtk_widget_get_window(window));
+	event->focus_change.send_event = TRUE;
+	event->focus_change.in = TRUE;
+	gtk_widget_event(window, event);
+	gdk_event_free(event);
+}
+
 static GtkWidget *stage_new(GtkWidget *child)
 {
 	GtkWidget *window = gtk_offscreen_window_new();
@@ -17,6 +28,7 @@ static GtkWidget *stage_new(GtkWidget *child)
 	gtk_widget_set_size_request(window, width, height);
 	gtk_container_add(GTK_CONTAINER(window), child);
 	gtk_widget_show(window);
+	give_keyboard(window);
 	return window;
 }
 
@@ -153,7 +165,7 @@ static void take_all(void)
 	fake_house(fake);
 	ui_set_visible(ui, TRUE);
 	fake_settle(2400); /* two readings of the statistics */
-	gtk_widget_grab_focus(home_first(ui->home));
+	home_focus(ui->home);
 	take(stage, "home");
 	fake_job(fake, "Start", "bank", 0.6, "Opening the disks");
 	ui_notify(ui, "warning", "personal", "The disk is nearly full: 1.2 GiB are left of 40 GiB. Delete a snapshot, or make it larger.");
