@@ -219,7 +219,7 @@ static void on_proxy(GObject *source, GAsyncResult *result, gpointer data)
 		return;
 	desk->proxy = proxy;
 	g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(proxy), 10000);
-	g_signal_connect_object(proxy, "g-properties-changed", G_CALLBACK(on_changed), desk, G_CONNECT_SWAPPED);
+	g_signal_connect_object(proxy, "g-properties-changed", G_CALLBACK(on_changed), desk, G_CONNECT_SWAPPED | G_CONNECT_AFTER);
 	g_signal_connect_object(proxy, "notify::g-name-owner", G_CALLBACK(on_changed), desk, G_CONNECT_SWAPPED);
 	g_signal_connect_object(proxy, "notice", G_CALLBACK(on_desk_notice), desk, 0);
 	on_changed(desk);

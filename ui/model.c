@@ -283,7 +283,8 @@ static void add_interface(UiModel *model, gpointer interface, gboolean fresh)
 	if (CARREL_IS_JOB1(interface))
 		add_job(model, interface, fresh);
 	else if (CARREL_IS_VM1(interface))
-		g_signal_connect_object(interface, "g-properties-changed", G_CALLBACK(on_vm_changed), model, 0);
+		/* After: before, string lists are still the old ones. */
+		g_signal_connect_object(interface, "g-properties-changed", G_CALLBACK(on_vm_changed), model, G_CONNECT_AFTER);
 	else if (CARREL_IS_MANAGER1(interface))
 		g_signal_connect_object(interface, "notice", G_CALLBACK(on_notice), model, 0);
 }

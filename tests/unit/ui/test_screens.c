@@ -218,6 +218,18 @@ static void test_passphrase(Fixture *f, gconstpointer data)
 	WAIT_FOR(!f->ui->sheets);
 }
 
+static void test_devices(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	static const char *const one[] = {"Webcam C920", NULL}, *const none[] = {NULL};
+	CarrelVm1 *vm = fake_vm(f->fake, "zoo", "Zoo", "off");
+	WAIT_FOR(look(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"));
+	carrel_vm1_set_devices(vm, one);
+	WAIT_FOR(says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Webcam C920"));
+	carrel_vm1_set_devices(vm, none);
+	WAIT_FOR(!says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Webcam C920"));
+}
+
 static void test_refused(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -584,6 +596,7 @@ int main(int argc, char **argv)
 	ADD(arrows);
 	ADD(start);
 	ADD(passphrase);
+	ADD(devices);
 	ADD(refused);
 	ADD(menu);
 	ADD(force_off);
