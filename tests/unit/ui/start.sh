@@ -6,16 +6,14 @@ set -eu
 switcher=$1
 work=$(mktemp -d)
 trap 'kill $pid 2>/dev/null || :; rm -rf "$work"' EXIT
+before=$(grim -t ppm - | cksum)
 begin=$(date +%s%N)
 "$switcher" 2>"$work/log" &
 pid=$!
-# It is on the screen when its page is: brighter than nothing.
-while :; do
-	grim -t ppm "$work/shot" 2>/dev/null || :
-	[ "$(tail -c +16 "$work/shot" 2>/dev/null | head -c 3000000 | od -An -v -tu1 -w3 | sort -u | wc -l)" -lt 40 ] || break
-	[ $((($(date +%s%N) - begin) / 1000000)) -lt 20000 ] || { echo "nothing on the screen after 20 s" >&2; cat "$work/log" >&2; exit 1; }
+while [ "$(grim -t ppm - | cksum)" = "$before" ]; do
+	[ $((($(date +%s%N) - begin) / 1000000)) -lt 10000 ] || { echo "nothing on the screen after 10 s" >&2; cat "$work/log" >&2; exit 1; }
 done
-echo "on the screen after $((($(date +%s%N) - begin) / 1000000)) ms (pictures taken one after the other)"
+echo "on the screen after $((($(date +%s%N) - begin) / 1000000)) ms"
 sleep 3
 ticks() { awk '{print $14 + $15}' "/proc/$pid/stat"; }
 wakes() { cat /proc/$pid/task/*/status | awk '/^voluntary_ctxt_switches/ {n += $2} END {print n}'; }

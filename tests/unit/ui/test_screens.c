@@ -194,7 +194,7 @@ static void test_start(Fixture *f, gconstpointer data)
 	WAIT_FOR(look(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"));
 	press(f, GDK_KEY_5);
 	g_assert_true(called(f, "zoo.Start({},)"));
-	WAIT_FOR(look(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), GTK_TYPE_PROGRESS_BAR, "Progress"));
+	WAIT_FOR(ui_model_job_of(f->ui->model, "/org/carrel/vm/zoo"));
 	click(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Cancel");
 	g_assert_true(called(f, "job.Cancel"));
 }
