@@ -343,7 +343,7 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
     proc = subprocess.Popen(args, stdin=stdin, stdout=subprocess.DEVNULL if source else subprocess.PIPE,
                             stderr=subprocess.DEVNULL if source else None,
                             start_new_session=not interactive)
-    tail = None
+    tail, shot, run = None, False, os.path.dirname(console.log.name)
     extra = os.open(channel, os.O_RDWR | os.O_NONBLOCK) if channel else None
     try:
         while True:
@@ -364,6 +364,8 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
             if data:
                 console.feed(data)
             now = time.monotonic()
+            if console.ended and opts.screenshot and not shot and opts.cpu == "amd":
+                shot = qmp(run, "screendump", filename=opts.screenshot, format="png") is not None
             if finished:
                 if console.status is None:
                     console.status = LOST
@@ -374,9 +376,6 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
                 console.finish(TIMEOUT, 0)
                 return
     finally:
-        run = os.path.dirname(console.log.name)
-        if opts.screenshot and opts.cpu == "amd":
-            qmp(run, "screendump", filename=opts.screenshot, format="png")
         if opts.refused:
             refusal(opts, run, console)
         if proc.poll() is None:
