@@ -96,7 +96,7 @@ TEST(test_foreground)
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	vm_run(rig, "play", "Start", NO_OPTIONS);
 	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", work)));
-	for (int i = 0; i < 4000 && fake_get("work", "weight") != 2048; i++)
+	for (int i = 0; i < 4000 && fake_get("work", "weight") != 65535; i++)
 		g_usleep(10000);
 	g_assert_cmpuint(fake_get("work", "weight"), ==, 65535);
 	g_assert_cmpuint(fake_get("play", "weight"), ==, 256);
