@@ -93,7 +93,7 @@ char *ovf_clean_text(const char *text, glong max, gboolean lines)
 		g_string_append_unichar(clean, c);
 		blank = blank && g_unichar_isspace(c);
 	}
-	return blank ? NULL : g_strchomp(g_string_free_and_steal(g_steal_pointer(&clean)));
+	return blank ? NULL : g_strstrip(g_string_free_and_steal(g_steal_pointer(&clean)));
 }
 
 /* Called where the document has its <!DOCTYPE>: before anything in it was looked at. */
