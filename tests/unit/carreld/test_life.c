@@ -274,7 +274,7 @@ TEST(test_destroyed_by_others)
 
 TEST(test_start_fails)
 {
-	g_autofree char *job = NULL, *message = NULL, *path = g_build_filename(rig->state, "vms/work/xvda.qcow2", NULL);
+	g_autofree char *job = NULL, *message = NULL, *path = g_build_filename(rig->state, "vms", "work", "xvda.qcow2", NULL);
 	g_autofree char *broken = g_build_filename(rig->fake, "net-broken", NULL);
 
 	vm_define(rig, "work", NULL);
@@ -315,7 +315,7 @@ TEST(test_start_fails)
 
 TEST(test_disk_in_use)
 {
-	g_autofree char *message = NULL, *path = g_build_filename(rig->state, "vms/work/xvda.qcow2", NULL);
+	g_autofree char *message = NULL, *path = g_build_filename(rig->state, "vms", "work", "xvda.qcow2", NULL);
 	g_autofree char *more = g_strdup_printf("[disk xvdb]\nfile=%s\n", path);
 
 	vm_define(rig, "work", NULL);

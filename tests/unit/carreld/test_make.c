@@ -221,7 +221,7 @@ TEST(test_template_errors)
 TEST(test_clone)
 {
 	g_autofree char *job = NULL, *snapshots = NULL, *message = NULL;
-	g_autofree char *layer = g_build_filename(rig->state, "vms/work/xvda.qcow2.1.snap", NULL);
+	g_autofree char *layer = g_build_filename(rig->state, "vms", "work", "xvda.qcow2.1.snap", NULL);
 
 	vm_define(rig, "work", NULL);
 	vm_run(rig, "work", "Clone", g_variant_new_parsed("('copy', @a{sv} {})"));
@@ -380,7 +380,7 @@ TEST(test_denied)
 
 TEST(test_delete_keeps_disks)
 {
-	g_autofree char *disk = g_build_filename(rig->state, "vms/work/xvda.qcow2", NULL);
+	g_autofree char *disk = g_build_filename(rig->state, "vms", "work", "xvda.qcow2", NULL);
 
 	vm_define(rig, "work", NULL);
 	vm_run(rig, "work", "Delete", g_variant_new_parsed("({'keep-disks': <true>},)"));
