@@ -19,6 +19,49 @@ static Vm *vm_of(Manager *manager, GDBusMethodInvocation *invocation)
 	return vm;
 }
 
+/* Methods that are one job and nothing more. */
+static void plain(Manager *manager, GDBusMethodInvocation *invocation, Job *(*run)(Vm *vm, GError **error))
+{
+	Vm *vm = vm_of(manager, invocation);
+	GError *error = NULL;
+	Job *job;
+
+	if (!vm)
+		return;
+	job = run(vm, &error);
+	dispatch_job(invocation, job, error);
+}
+
+static void within(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args,
+	Job *(*run)(Vm *vm, guint timeout, GError **error))
+{
+	Vm *vm = vm_of(manager, invocation);
+	GError *error = NULL;
+	guint timeout;
+	Job *job;
+
+	if (!vm)
+		return;
+	g_variant_get(args, "(u)", &timeout);
+	job = run(vm, timeout, &error);
+	dispatch_job(invocation, job, error);
+}
+
+static void named(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args,
+	Job *(*run)(Vm *vm, const char *name, GError **error))
+{
+	Vm *vm = vm_of(manager, invocation);
+	GError *error = NULL;
+	const char *name;
+	Job *job;
+
+	if (!vm)
+		return;
+	g_variant_get(args, "(&s)", &name);
+	job = run(vm, name, &error);
+	dispatch_job(invocation, job, error);
+}
+
 static void method_start(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
 	g_autoptr(GVariant) options = NULL;
@@ -42,43 +85,18 @@ static void method_start(Manager *manager, GDBusMethodInvocation *invocation, GV
 
 static void method_shutdown(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	GError *error = NULL;
-	guint timeout;
-	Job *job;
-
-	if (!vm)
-		return;
-	g_variant_get(args, "(u)", &timeout);
-	job = run_shutdown(vm, timeout, &error);
-	dispatch_job(invocation, job, error);
+	within(manager, invocation, args, run_shutdown);
 }
 
 static void method_reboot(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	GError *error = NULL;
-	guint timeout;
-	Job *job;
-
-	if (!vm)
-		return;
-	g_variant_get(args, "(u)", &timeout);
-	job = run_reboot(vm, timeout, &error);
-	dispatch_job(invocation, job, error);
+	within(manager, invocation, args, run_reboot);
 }
 
 static void method_force_off(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	GError *error = NULL;
-	Job *job;
-
 	(void)args;
-	if (!vm)
-		return;
-	job = run_force_off(vm, &error);
-	dispatch_job(invocation, job, error);
+	plain(manager, invocation, run_force_off);
 }
 
 static void hold(Manager *manager, GDBusMethodInvocation *invocation, gboolean on)
@@ -108,28 +126,14 @@ static void method_unpause(Manager *manager, GDBusMethodInvocation *invocation, 
 
 static void method_suspend(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	GError *error = NULL;
-	Job *job;
-
 	(void)args;
-	if (!vm)
-		return;
-	job = run_suspend(vm, &error);
-	dispatch_job(invocation, job, error);
+	plain(manager, invocation, run_suspend);
 }
 
 static void method_resume(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	GError *error = NULL;
-	Job *job;
-
 	(void)args;
-	if (!vm)
-		return;
-	job = run_resume(vm, &error);
-	dispatch_job(invocation, job, error);
+	plain(manager, invocation, run_resume);
 }
 
 static void method_delete(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
@@ -166,30 +170,12 @@ static void method_snapshot(Manager *manager, GDBusMethodInvocation *invocation,
 
 static void method_revert(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	const char *name;
-	GError *error = NULL;
-	Job *job;
-
-	if (!vm)
-		return;
-	g_variant_get(args, "(&s)", &name);
-	job = disks_revert(vm, name, &error);
-	dispatch_job(invocation, job, error);
+	named(manager, invocation, args, disks_revert);
 }
 
 static void method_delete_snapshot(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
 {
-	Vm *vm = vm_of(manager, invocation);
-	const char *name;
-	GError *error = NULL;
-	Job *job;
-
-	if (!vm)
-		return;
-	g_variant_get(args, "(&s)", &name);
-	job = disks_delete_snapshot(vm, name, &error);
-	dispatch_job(invocation, job, error);
+	named(manager, invocation, args, disks_delete_snapshot);
 }
 
 static void method_clone(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
