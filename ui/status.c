@@ -220,32 +220,28 @@ static void on_backlight_moved(Status *status)
 
 /* ---- making it ---- */
 
+/* Shows what the service says, now and whenever it changes; nothing when there is no such service. */
+static void follow(Status *status, GDBusProxy **slot, GAsyncResult *result, void (*show)(Status *))
+{
+	GDBusProxy *proxy = g_dbus_proxy_new_finish(result, NULL);
+	if (!proxy)
+		return; /* perhaps cancelled, and then there is no status any more */
+	*slot = proxy;
+	g_signal_connect_swapped(proxy, "g-properties-changed", G_CALLBACK(show), status);
+	g_signal_connect_swapped(proxy, "notify::g-name-owner", G_CALLBACK(show), status);
+	show(status);
+}
+
 static void on_battery(GObject *source, GAsyncResult *result, gpointer data)
 {
 	(void)source;
-	g_autoptr(GError) error = NULL;
-	GDBusProxy *proxy = g_dbus_proxy_new_finish(result, &error);
-	if (!proxy)
-		return;
-	Status *status = data;
-	status->battery = proxy;
-	g_signal_connect_swapped(proxy, "g-properties-changed", G_CALLBACK(show_battery), status);
-	g_signal_connect_swapped(proxy, "notify::g-name-owner", G_CALLBACK(show_battery), status);
-	show_battery(status);
+	follow(data, &((Status *)data)->battery, result, show_battery);
 }
 
 static void on_network(GObject *source, GAsyncResult *result, gpointer data)
 {
 	(void)source;
-	g_autoptr(GError) error = NULL;
-	GDBusProxy *proxy = g_dbus_proxy_new_finish(result, &error);
-	if (!proxy)
-		return;
-	Status *status = data;
-	status->network = proxy;
-	g_signal_connect_swapped(proxy, "g-properties-changed", G_CALLBACK(show_network), status);
-	g_signal_connect_swapped(proxy, "notify::g-name-owner", G_CALLBACK(show_network), status);
-	show_network(status);
+	follow(data, &((Status *)data)->network, result, show_network);
 }
 
 static void item_init(Item *item, GtkWidget *box, gboolean button)
