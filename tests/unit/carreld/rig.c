@@ -190,6 +190,22 @@ char *vm_state(Rig *rig, const char *name)
 	return g_variant_dup_string(value, NULL);
 }
 
+GVariant *vm_property(Rig *rig, const char *vm, const char *name)
+{
+	g_autofree char *path = vm_at(vm);
+
+	return rig_property(rig, path, "org.carrel.Vm1", name);
+}
+
+void assert_nothing_left(Rig *rig, const char *vm)
+{
+	g_autofree char *net = fake_text("net.ini"), *run = g_strdup_printf("%s/vms/%s.run", rig->run, vm);
+
+	g_assert_cmpuint(fake_running(vm), ==, 0);
+	g_assert_null(strstr(net, vm));
+	g_assert_false(g_file_test(run, G_FILE_TEST_EXISTS));
+}
+
 void vm_until(Rig *rig, const char *name, const char *state)
 {
 	for (int i = 0; i < 4000; i++) {

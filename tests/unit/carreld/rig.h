@@ -4,10 +4,13 @@
 #define CARREL_TEST_RIG_H
 
 #include <gio/gio.h>
+#include <string.h>
 
 #include "fake.h"
 
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
+#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
+#define has(text, part) g_assert_nonnull(strstr((text), (part)))
 #define MANAGER "/org/carrel/manager", "org.carrel.Manager1"
 
 typedef struct {
@@ -41,6 +44,10 @@ void vm_until(Rig *rig, const char *name, const char *state); /* within 40 s */
 /* Waits for the end; error: NULL for done, else NotFound and so on. Returns the message. */
 char *job_end(Rig *rig, const char *job, const char *error);
 void vm_run(Rig *rig, const char *name, const char *method, GVariant *args); /* a job that must go well */
+
+GVariant *vm_property(Rig *rig, const char *name, const char *property);
+/* No domain, no network, no state of a run. */
+void assert_nothing_left(Rig *rig, const char *name);
 
 /* A VM of that name with a qcow2 disk of 64 MiB, defined. more: further lines, or NULL. */
 void vm_define(Rig *rig, const char *name, const char *more);

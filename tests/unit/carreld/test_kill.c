@@ -7,9 +7,6 @@
 #include "disk/disk.h"
 #include "rig.h"
 
-#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
-#define has(text, part) g_assert_nonnull(strstr((text), (part)))
-
 static void kill_and_start(Rig *rig)
 {
 	rig_kill(rig, SIGKILL);

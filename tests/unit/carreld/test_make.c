@@ -9,16 +9,6 @@
 #include "disk/disk.h"
 #include "rig.h"
 
-#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
-#define has(text, part) g_assert_nonnull(strstr((text), (part)))
-
-static GVariant *vm_property(Rig *rig, const char *vm, const char *name)
-{
-	g_autofree char *path = vm_at(vm);
-
-	return rig_property(rig, path, "org.carrel.Vm1", name);
-}
-
 static char *text_property(Rig *rig, const char *vm, const char *name)
 {
 	g_autoptr(GVariant) value = vm_property(rig, vm, name);

@@ -6,25 +6,6 @@
 
 #include "rig.h"
 
-#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
-#define has(text, part) g_assert_nonnull(strstr((text), (part)))
-
-static GVariant *vm_property(Rig *rig, const char *vm, const char *name)
-{
-	g_autofree char *path = vm_at(vm);
-
-	return rig_property(rig, path, "org.carrel.Vm1", name);
-}
-
-static void assert_nothing_left(Rig *rig, const char *vm)
-{
-	g_autofree char *net = fake_text("net.ini"), *run = g_strdup_printf("%s/vms/%s.run", rig->run, vm);
-
-	g_assert_cmpuint(fake_running(vm), ==, 0);
-	g_assert_null(strstr(net, vm));
-	g_assert_false(g_file_test(run, G_FILE_TEST_EXISTS));
-}
-
 TEST(test_no_memory)
 {
 	g_autofree char *job = NULL, *message = NULL;

@@ -6,9 +6,6 @@
 
 #include "rig.h"
 
-#define TEST(name) static void name(Rig *rig, G_GNUC_UNUSED gconstpointer data)
-#define has(text, part) g_assert_nonnull(strstr((text), (part)))
-
 static char *power(Rig *rig, const char *method, GVariant *args)
 {
 	g_autoptr(GVariant) answer = rig_call(rig, MANAGER, method, args);

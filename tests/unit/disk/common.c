@@ -16,6 +16,27 @@ char *fresh_dir(void)
 	return dir;
 }
 
+char *copy_of(const char *dir)
+{
+	char *copy = fresh_dir();
+	g_autofree char *all = g_strconcat(dir, "/.", NULL);
+	const char *argv[] = {"cp", "-a", all, copy, NULL};
+
+	g_assert_true(run_ok(argv, NULL));
+	return copy;
+}
+
+gboolean listed(const char *dir, const char *name)
+{
+	g_autoptr(GPtrArray) list = disk_snapshots(dir, NULL);
+	gboolean found = FALSE;
+
+	g_assert_nonnull(list);
+	for (guint i = 0; i < list->len; i++)
+		found |= !strcmp(((DiskSnapshot *)list->pdata[i])->name, name);
+	return found;
+}
+
 void remove_dir(char *dir)
 {
 	g_autoptr(GDir) list = g_dir_open(dir, 0, NULL);

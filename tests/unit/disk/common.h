@@ -9,6 +9,8 @@
 
 char *fresh_dir(void);
 void remove_dir(char *dir); /* and frees it */
+char *copy_of(const char *dir); /* a fresh directory with the same in it */
+gboolean listed(const char *dir, const char *name); /* whether it has a snapshot of that name */
 char *in_dir(const char *dir, const char *name);
 gboolean run_ok(const char *const *argv, char **output); /* both streams */
 /* The guest writes or reads back a byte all over [MiB, MiB + length); path: an image at rest, or a socket and an export. */

@@ -38,16 +38,6 @@ static char *prototype(void)
 	return dir;
 }
 
-static char *copy_of(const char *dir)
-{
-	char *copy = fresh_dir();
-	g_autofree char *all = g_strconcat(dir, "/.", NULL);
-	const char *argv[] = {"cp", "-a", all, copy, NULL};
-
-	g_assert_true(run_ok(argv, NULL));
-	return copy;
-}
-
 static gboolean holds(const char *dir, const guint *patterns)
 {
 	gboolean all = TRUE;
@@ -58,17 +48,6 @@ static gboolean holds(const char *dir, const guint *patterns)
 		all = image_matches(path, patterns, 3) && all;
 	}
 	return all;
-}
-
-static gboolean listed(const char *dir, const char *name)
-{
-	g_autoptr(GPtrArray) list = disk_snapshots(dir, NULL);
-	gboolean found = FALSE;
-
-	g_assert_nonnull(list);
-	for (guint i = 0; i < list->len; i++)
-		found |= !strcmp(((DiskSnapshot *)list->pdata[i])->name, name);
-	return found;
 }
 
 /* Nothing but disks, layers and the list; returns how many layers. */

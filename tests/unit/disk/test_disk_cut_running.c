@@ -32,26 +32,6 @@ static char *prototype(const char *const *disks, gboolean two)
 	return dir;
 }
 
-static char *copy_of(const char *dir)
-{
-	char *copy = fresh_dir();
-	g_autofree char *all = g_strconcat(dir, "/.", NULL);
-	const char *argv[] = {"cp", "-a", all, copy, NULL};
-
-	g_assert_true(run_ok(argv, NULL));
-	return copy;
-}
-
-static gboolean listed(const char *dir, const char *name)
-{
-	g_autoptr(GPtrArray) list = disk_snapshots(dir, NULL);
-	gboolean found = FALSE;
-
-	for (guint i = 0; i < list->len; i++)
-		found |= !strcmp(((DiskSnapshot *)list->pdata[i])->name, name);
-	return found;
-}
-
 static void guest_writes(Vm *vm, const char *const *disks, guint pattern, guint mib)
 {
 	for (guint i = 0; disks[i]; i++)
