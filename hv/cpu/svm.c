@@ -8,6 +8,7 @@
 #include "domain.h"
 #include "errno.h"
 #include "fpu.h"
+#include "irq.h"
 #include "frame.h"
 #include "map.h"
 #include "vstate.h"
@@ -22,6 +23,11 @@ _Static_assert(SEG_ES == 0 && SEG_GS == 5, "order of struct vmcb.seg");
 	(SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE | SVM_I2_STGI | SVM_I2_CLGI | SVM_I2_SKINIT |   \
 	 SVM_I2_WBINVD | SVM_I2_MONITOR | SVM_I2_MWAIT | SVM_I2_MWAIT_COND | SVM_I2_XSETBV | SVM_I2_RDPRU)
 #define INTERCEPT3 (SVM_I3_INVLPGB | SVM_I3_MCOMMIT | SVM_I3_TLBSYNC)
+/* QEMU's emulated #VMEXIT clears V_IRQ in a word of flags by an ordinary read, change and write, while the thread that runs the
+ * timers may set another flag in it: that interrupt stays in the local APIC and the processor never sees it (10.0; later ones
+ * change the word atomically). Writing the APIC's task priority makes it look again. */
+#define QEMU_TCG 0x54474354u /* "TCGT", CPUID 0x40000000 */
+
 /* #DB and #AC: a guest can make their delivery raise them again, for ever, without an exit (CVE-2015-8104, -5307). */
 #define INTERCEPT_EXC (BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC))
 
@@ -38,7 +44,7 @@ struct svm_cpu {
 };
 
 static uint32_t nr_asids;
-static bool has_nrips, has_pause_filter;
+static bool has_nrips, has_pause_filter, loses_irqs;
 static void *iopm, *msrpm;
 
 static struct vmcb *vmcb_of(struct vcpu *v)
@@ -65,6 +71,7 @@ static const char *svm_probe(void)
 	has_nrips = c.d & BIT(3);
 	has_pause_filter = (c.d & BIT(10)) && (c.d & BIT(12));
 	npt_format.has_1g = cpuid(0x80000001, 0).d & BIT(26);
+	loses_irqs = cpuid(1, 0).c & BIT(31) && cpuid(0x40000000, 0).b == QEMU_TCG;
 	return NULL;
 }
 
@@ -392,6 +399,8 @@ static void svm_run(struct vcpu *v, struct exit *e)
 	b->rflags = v->regs.rflags;
 	cpu_clear_buffers();
 	svm_enter(&v->regs, h->vmcb_pa, h->host_pa);
+	if (unlikely(loses_irqs))
+		lapic_look_again();
 	v->regs.rip = b->rip;
 	v->regs.gpr[RSP] = b->rsp;
 	v->regs.gpr[RAX] = b->rax;

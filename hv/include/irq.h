@@ -39,6 +39,7 @@ bool irq_any_pending(void);
 void lapic_init(void);               /* this CPU */
 uint32_t lapic_id(void);
 void lapic_eoi(void);
+void lapic_look_again(void);         /* compares pending vectors with the task priority, which stays 0 */
 void lapic_send_ipi(uint32_t apic_id, uint32_t icr_low);
 #define ICR_INIT    0x04500 /* icr_low: INIT and start-up (page number in bits 0-7), level assert */
 #define ICR_STARTUP 0x04600

@@ -105,6 +105,11 @@ void lapic_eoi(void)
 	reg_write(R_EOI, 0);
 }
 
+void lapic_look_again(void)
+{
+	reg_write(R_TPR, 0);
+}
+
 void lapic_send_ipi(uint32_t apic_id, uint32_t icr_low)
 {
 	if (lapic_x2apic) {
