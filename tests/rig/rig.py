@@ -8,6 +8,7 @@ import glob
 import hashlib
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -24,6 +25,7 @@ CACHE = "/cache"
 
 # Exit statuses of a rig; anything else is the script's own.
 CORE_PANIC, DOM0_PANIC, LOST, REFUSED, TIMEOUT = 120, 121, 122, 123, 124
+CUT = -1  # the power was cut, as it should be
 MEANING = {CORE_PANIC: "the core panicked", DOM0_PANIC: "the service domain panicked",
            LOST: "the machine stopped before the script's end",
            REFUSED: "the core refused to start", TIMEOUT: "time limit reached"}
@@ -79,6 +81,10 @@ def options(argv):
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
     p.add_argument("--channel", choices=["ttyS1", "hvc0"], default="ttyS1",
                    help="what carries the script's output from the disk rig: a second serial port, or the console")
+    p.add_argument("--cuts", type=int, default=0, metavar="N",
+                   help="of the disk rig: cut the power N times at odd moments after the script is armed, and boot once more "
+                        "(tests/rig/powercut.sh); --timeout is of each boot")
+    p.add_argument("--seed", type=int, metavar="N", help="of --cuts: the moments of an earlier run again")
     p.add_argument("--image", help=argparse.SUPPRESS)
     p.add_argument("--log", metavar="FILE", help="copy the console there (default: OUT/rig.log)")
     opts = p.parse_args(argv)
@@ -132,15 +138,17 @@ def payload(opts, run):
     return image
 
 
-def disk(opts, run, interactive):
+def disk(opts, run, interactive, cut=None):
     """The whole laptop: firmware, GRUB, the core, Debian. The disk is a copy, and so is the firmware's store."""
-    image = f"{run}/disk.img"
+    image = f"{run}/disk.img"  # the system anew, however often
     subprocess.run(["cp", "--sparse=always", opts.image, image], check=True)
     esp = f"{image}@@{2 << 20}"
     name = "xen" if opts.core == "xen" else "carrel-core"
     if opts.core == "carrel":
         subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts), "::/carrel/carrel-core"], check=True)
     words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
+    if cut:
+        words += f" carrel.acked={cut.acked} carrel.cuts={cut.left}"
     if interactive:
         words += " carrel.rig=none"
     else:
@@ -158,13 +166,17 @@ def disk(opts, run, interactive):
     args += ["-vga", "std",
              "-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={image}",
              "-device", f"virtio-blk-pci,drive=disk,bootindex=0,{virtio}",
-             "-drive", f"if=none,id=payload,format=raw,readonly=on,file={payload(opts, run)}",
+             "-drive", f"if=none,id=payload,format=raw,readonly=on,file={cut and cut.payload or payload(opts, run)}",
              "-device", f"virtio-blk-pci,drive=payload,serial=carrelrig,{virtio}",
              "-nic", "none"]
+    if cut:
+        args += ["-drive", f"if=none,id=data,format=raw,cache=unsafe,file={cut.data}",
+                 "-device", f"virtio-blk-pci,drive=data,serial=carreldata,{virtio}"]
     if opts.channel == "ttyS1":
         args += ["-chardev", f"pipe,id=channel,path={run}/channel", "-serial", "chardev:channel"]
-        os.mkfifo(f"{run}/channel.in")
-        os.mkfifo(f"{run}/channel.out")
+        for end in ("in", "out"):
+            if not os.path.exists(f"{run}/channel.{end}"):
+                os.mkfifo(f"{run}/channel.{end}")
     return args + opts.qemu_args.split()
 
 
@@ -280,10 +292,36 @@ def direct(opts, run, interactive):
     ] + opts.qemu_args.split()
 
 
+class Cut:
+    """What outlives the power cuts: the VMs' disk, and the last record that the guest told it had flushed."""
+
+    def __init__(self, opts, run):
+        self.left = opts.cuts
+        self.acked = 0
+        self.random = random.Random(opts.seed)
+        self.data = f"{run}/data.img"
+        self.at = None
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file",
+                        "-E", "lazy_itable_init=1,lazy_journal_init=1", self.data, "4G"], check=True)
+        self.payload = payload(opts, run)
+
+    def line(self, line):
+        """CARREL-CUT-ARMED: from now on; -ACK N: record N is flushed; -REVERT N: those after N may go."""
+        found = re.match(r"CARREL-CUT-(ACK|REVERT) (\d+)$", line.strip())
+        if found:
+            self.acked = int(found.group(2))
+        elif line.startswith("CARREL-CUT-ARMED") and self.at is None:
+            self.at = time.monotonic() + self.random.uniform(1, 60)
+
+    def due(self):
+        return self.at is not None and time.monotonic() > self.at
+
+
 class Console:
     """Copies a console to stdout and to a log, and tells how the run ended."""
 
-    def __init__(self, log):
+    def __init__(self, log, cut=None):
+        self.cut = cut
         self.log = open(log, "wb")
         self.partial = ""
         self.last = []
@@ -313,7 +351,9 @@ class Console:
         self.channel_partial = lines.pop()
         for line in lines:
             self.line(line)
-            if not re.match(r"CARREL-(DOM0|SCRIPT)-", line):
+            if self.cut:
+                self.cut.line(line)
+            if not re.match(r"CARREL-(DOM0|SCRIPT|CUT)-", line):
                 print(line, flush=True)
 
     def line(self, line):
@@ -364,6 +404,9 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
             if data:
                 console.feed(data)
             now = time.monotonic()
+            if console.cut and console.cut.due() and console.status is None:
+                console.finish(CUT, 0)
+                return
             if console.ended and opts.screenshot and not shot and opts.cpu == "amd":
                 shot = qmp(run, "screendump", filename=opts.screenshot, format="png") is not None
             if finished:
@@ -488,8 +531,30 @@ def wait_for_turn():
     return lock
 
 
+def cuts(opts, run, limit):
+    """Boots until the power was cut as often as told, and once more; the console of the last boot."""
+    opts.seed = opts.seed if opts.seed is not None else random.randrange(1 << 31)
+    say(f"{opts.cuts} power cuts, --seed {opts.seed}")
+    cut = Cut(opts, run)
+    while True:
+        console = Console(f"{run}/console.log", cut)
+        console.quiet = not opts.console
+        cut.at = None
+        follow(opts, disk(opts, run, False, cut), console, limit, False, channel=f"{run}/channel.out")
+        if console.status != CUT:
+            say(f"{opts.cuts - cut.left} of {opts.cuts} power cuts were done")
+            if console.status == 0 and cut.left:
+                console.status = 1
+            return console
+        cut.left -= 1
+        say(f"cut {opts.cuts - cut.left} of {opts.cuts}, {time.monotonic() - console.start:.0f} s after power-on; "
+            f"{cut.acked} records were told of")
+
+
 def main():
     opts = options(sys.argv[1:])
+    if opts.cuts and (opts.direct or opts.cpu == "intel" or not opts.script or opts.channel != "ttyS1"):
+        sys.exit("rig: --cuts is of the disk rig, with a script and its own channel")
     turn = wait_for_turn()
     interactive = not opts.script and sys.stdin.isatty() and opts.cpu == "amd"
     limit = opts.timeout if opts.timeout is not None else (0 if interactive else 600)
@@ -497,7 +562,9 @@ def main():
     console = Console(f"{run}/console.log")
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))
     try:
-        if opts.cpu == "intel":
+        if opts.cuts:
+            console = cuts(opts, run, limit)
+        elif opts.cpu == "intel":
             follow(opts, bochs(opts, run, interactive), console, limit, interactive, source=f"{run}/serial")
         elif opts.direct:
             follow(opts, direct(opts, run, interactive), console, limit, interactive)

@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# One boot between two power cuts ('carrel rig --cuts N --script tests/rig/powercut.sh'): a guest writes numbered, summed, flushed
+# records to its disk while snapshots, clones and reverts go on, until the rig kills the machine. After the next boot each record
+# that the rig heard of is there, no image is damaged, nothing is half made. The VMs are on a disk of their own that outlives the cuts.
+set -u
+export TERM=dumb
+log=/var/log/xen/console/guest-cut.log
+dir=/var/lib/carrel/vms/cut
+word() { sed -n "s/.*carrel\.$1=\([0-9]*\).*/\1/p" /proc/cmdline; }
+acked=$(word acked) left=$(word cuts)
+
+fail() {
+	echo "powercut: FAILED: $*"
+	carrelctl list
+	ls -la $dir /var/lib/carrel/vms /etc/carrel/vms
+	cat $dir/snapshots.ini
+	journalctl -u carreld --no-pager -n 20
+	tail -n 5 $log /var/log/xen/qemu-dm-cut.log
+	exit 1
+}
+# until_ok SECONDS COMMAND...: whether it succeeds in time.
+until_ok() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.5
+	done
+}
+last() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' $log | tail -n 1; }
+checked() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' $log | sed -n "$1p"; }
+has_checked() { [ -n "$(checked "$1")" ]; }
+define() {
+	mkdir -p -m 700 $dir
+	rm -f $dir/xvda.qcow2
+	qemu-img create -q -f qcow2 $dir/xvda.qcow2 64M && sync -f $dir || fail "no disk"
+	cat >/tmp/cut.vm <<-END
+		[machine]
+		vcpus=1
+		memory-min=128M
+		memory-max=128M
+		kernel=/boot/vmlinuz
+		ramdisk=/guest/initramfs
+		cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=records
+		[disk xvda]
+		file=xvda.qcow2
+	END
+	carrelctl new cut --definition /tmp/cut.vm || fail "is not defined"
+}
+# start N: the VM, for the N-th time since this boot; all records up to $acked are there.
+start() {
+	carrelctl start cut || fail "does not start"
+	until_ok 200 has_checked "$1" || fail "its guest does not come up"
+	[ "$(checked "$1")" -ge "$acked" ] || fail "record $acked was flushed, good are only those up to $(checked "$1")"
+	echo "powercut: $(checked "$1") records are good, $acked were told of"
+}
+check_files() {
+	local image name id chain
+	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' \))
+	[ -z "$left_over" ] || fail "left over: $left_over"
+	for image in /var/lib/carrel/vms/*/*.qcow2 /var/lib/carrel/vms/*/*.snap; do
+		[ ! -e "$image" ] || qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
+	done
+	for id in $(sed -n 's/^\[\([0-9]*\)\]$/\1/p' $dir/snapshots.ini 2>/dev/null); do
+		[ -e "$dir/xvda.qcow2.$id.snap" ] || fail "snapshot $id is listed, its layer is not there"
+	done
+	chain=$(qemu-img info --backing-chain $dir/xvda.qcow2) || fail "the chain of layers is broken"
+	for image in "$dir"/*.snap; do
+		[ -e "$image" ] || continue
+		name=${image##*/} id=${image%.snap} id=${id##*.}
+		# A deletion's hidden layer waits for a merge; what is neither listed nor stood on is half a snapshot.
+		grep -qsx "\[$id\]" $dir/snapshots.ini || grep -q "$name" <<<"$chain" || fail "$image: half a snapshot"
+	done
+	# A clone is whole or not there.
+	if [ -e /etc/carrel/vms/copy.vm ]; then
+		qemu-img info --backing-chain /var/lib/carrel/vms/copy/xvda.qcow2 >/dev/null || fail "half a clone"
+		carrelctl delete copy --yes || fail "the clone cannot be deleted"
+	else
+		[ ! -e /var/lib/carrel/vms/copy ] || fail "half a clone: $(ls /var/lib/carrel/vms/copy)"
+	fi
+}
+
+for disk in /sys/block/*; do
+	[ "$(cat "$disk/serial" 2>/dev/null)" = carreldata ] && data=/dev/${disk##*/}
+done
+[ -n "${data:-}" ] || fail "no disk for the VMs: run this by 'carrel rig --cuts N'"
+systemctl stop carreld
+mkdir -p /mnt/data /etc/carrel && mount "$data" /mnt/data && mkdir -p /mnt/data/lib /mnt/data/etc || fail "$data is not mounted"
+mount --bind /mnt/data/lib /var/lib/carrel && mount --bind /mnt/data/etc /etc/carrel || fail "the VMs' disk is not mounted"
+systemctl start carreld
+until_ok 60 carrelctl list || fail "carreld does not answer"
+if carrelctl show cut >/dev/null 2>&1; then check_files; else define; fi
+: >>$log
+start 1
+if [ "$left" = 0 ]; then
+	carrelctl off cut || fail "cannot be forced off"
+	qemu-img check -q -f qcow2 $dir/xvda.qcow2 || [ $? = 3 ] || fail "its image is damaged"
+	exit 0
+fi
+
+# tell LINE: the records from that line of the guest's console on.
+tell() { tail -n "$1" -F $log 2>/dev/null | sed -u -n 's/.*GUEST-RECORD \([0-9]*\).*/CARREL-CUT-ACK \1/p' & }
+echo CARREL-CUT-ARMED
+tell +1
+life=1 n=0
+carrelctl --json snapshots cut | sed -n 's/.*"name" *: *"\(s[0-9-]*\)".*/\1/p' >/tmp/old
+while read -r name; do carrelctl snapshot-delete cut "$name" || fail "snapshot $name cannot be deleted"; done </tmp/old
+while :; do
+	n=$((n + 1))
+	known=$(last)
+	carrelctl snapshot cut s$n || fail "snapshot s$n"
+	sleep $((RANDOM % 3))
+	if [ $((n % 3)) = 0 ]; then
+		carrelctl off cut || fail "cannot be forced off"
+		sleep 2
+		kill $! # none of before is told after this
+		echo "CARREL-CUT-REVERT ${known:-0}"
+		acked=${known:-0}
+		carrelctl revert --yes cut s$n || fail "revert to s$n"
+		carrelctl clone cut copy || fail "clone"
+		carrelctl delete copy --yes || fail "the clone cannot be deleted"
+		life=$((life + 1))
+		tell 0
+		start $life
+	elif [ $n -gt 1 ]; then
+		carrelctl snapshot-delete cut s$((n - 1)) || fail "snapshot s$((n - 1)) cannot be deleted"
+	fi
+done
