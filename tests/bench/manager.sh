@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# rig: --mem 4G
+# The manager on the whole laptop: a start by carrelctl beside a bare 'xl create' of the same disk; the disk of the VM on screen,
+# alone and beside one that writes flat out; a clone. Runs in the service domain of the disk rig; the rest is in manager.host.
+set -u
+export TERM=dumb
+logs=/var/log/xen/console
+vms=/var/lib/carrel/vms
+
+fail() {
+	echo "bench: FAILED: $*"
+	carrelctl list
+	xl list
+	journalctl -u carreld --no-pager -n 15
+	tail -n 5 $logs/guest-*.log
+	exit 1
+}
+# until_ok SECONDS WHAT COMMAND...: waits for the command to succeed.
+until_ok() {
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || fail "$what"
+		sleep 0.1
+	done
+}
+now() { cut -d' ' -f1 /proc/uptime; }
+since() { awk -v a="$1" -v b="$(now)" 'BEGIN {printf "%.2f", b - a}'; }
+count() { grep -c "$2" "$logs/guest-$1.log"; }
+more() { [ "$(count "$1" "$2")" -gt "$3" ]; }
+gone() { ! xl domid "$1"; }
+# define VM RUN: a VM of the rig's guest on a disk of its own.
+define() {
+	mkdir -p -m 700 $vms/$1
+	qemu-img create -q -f qcow2 $vms/$1/xvda.qcow2 256M || fail "no disk for $1"
+	cat >/tmp/$1.vm <<-END
+		[machine]
+		vcpus=1
+		memory-min=128M
+		memory-max=128M
+		kernel=/boot/vmlinuz
+		ramdisk=/guest/initramfs
+		cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=$2
+		[disk xvda]
+		file=xvda.qcow2
+		[network eth0]
+		mode=nat
+	END
+	carrelctl new $1 --definition /tmp/$1.vm || fail "$1 is not defined"
+	: >>$logs/guest-$1.log
+}
+
+systemctl start carreld
+until_ok 60 "carreld does not answer" carrelctl list
+define first none
+define front disk-bench
+define back flood
+
+cat >/tmp/bare.cfg <<-END
+	name = "bare"
+	type = "pvh"
+	kernel = "/boot/vmlinuz"
+	ramdisk = "/guest/initramfs"
+	memory = 128
+	vcpus = 1
+	extra = "console=hvc0 quiet loglevel=4 rdinit=/init"
+	tsc_mode = "native"
+	disk = [ "format=qcow2, vdev=xvda, access=rw, backendtype=qdisk, direct-io-safe, target=$vms/first/xvda.qcow2" ]
+	vif = [ "bridge=xenbr0" ]
+END
+: >>$logs/guest-bare.log
+for _ in 1 2; do
+	n=$(count first GUEST-READY) start=$(now)
+	carrelctl start first >/dev/null 2>&1 || fail "start first"
+	echo "BENCH carrelctl-start $(since "$start") s"
+	until_ok 200 "first does not come up" more first GUEST-READY "$n"
+	echo "BENCH carrelctl-to-first-process $(since "$start") s"
+	carrelctl off first >/dev/null 2>&1 || fail "off first"
+	until_ok 60 "first does not go" gone first
+	n=$(count bare GUEST-READY) start=$(now)
+	xl create /tmp/bare.cfg >/dev/null || fail "xl create"
+	echo "BENCH xl-create $(since "$start") s"
+	until_ok 200 "bare does not come up" more bare GUEST-READY "$n"
+	echo "BENCH xl-create-to-first-process $(since "$start") s"
+	xl destroy bare || fail "xl destroy"
+	until_ok 60 "bare does not go" gone bare
+done
+
+carrelctl clone first second >/dev/null 2>&1 || fail "clone first"
+carrelctl delete second --yes >/dev/null 2>&1 || fail "delete second"
+start=$(now)
+carrelctl clone first third >/dev/null 2>&1 || fail "clone first"
+echo "BENCH clone $(since "$start") s"
+if [ -e /etc/carrel/vms/debian.vm ]; then
+	start=$(now)
+	carrelctl new fourth --from debian >/dev/null 2>&1 || fail "new --from debian"
+	echo "BENCH clone-of-8GiB-template $(since "$start") s"
+	echo "BENCH clone-takes $(du -k $vms/fourth/xvda.qcow2 | cut -f1) KiB"
+fi
+
+# figures AS: what front measured in the two whole rounds from now on, the best of each.
+figures() {
+	local n line
+	n=$(count front GUEST-BENCH-ROUND)
+	until_ok 300 "front does not measure" more front GUEST-BENCH-ROUND "$n"
+	line=$(grep -n GUEST-BENCH-ROUND $logs/guest-front.log | tail -n 1 | cut -d: -f1)
+	until_ok 500 "front does not measure" more front GUEST-BENCH-ROUND $((n + 2))
+	sed -n "$line,\$s/\r//; $line,\$s/.*GUEST-BENCH \([^ ]*\) \([0-9.]*\) \([^ ]*\)\$/\1 \2 \3/p" $logs/guest-front.log |
+		awk '{better = !($1 in best) || ($3 ~ /\/s$/ ? $2 > best[$1] : $2 < best[$1])}
+			better {best[$1] = $2; unit[$1] = $3}
+			END {for (name in best) print name, best[name], unit[name]}' | sort >/tmp/$1
+	awk -v as=-"$1" '{print "BENCH " $1 as " " $2 " " $3}' /tmp/$1
+}
+carrelctl start front >/dev/null 2>&1 || fail "start front"
+carrelctl foreground front || fail "foreground front"
+figures alone
+carrelctl start back >/dev/null 2>&1 || fail "start back"
+until_ok 300 "back does not write" more back GUEST-FLOOD 0
+figures beside
+# 100: as alone, in time as in throughput.
+join /tmp/alone /tmp/beside | awk '{print "BENCH " $1 "-kept " ($3 ~ /\/s$/ ? 100 * $4 / $2 : 100 * $2 / $4) " %"}'
+n=$(count back GUEST-FLOOD) start=$(now)
+until_ok 300 "back starves" more back GUEST-FLOOD $((n + 1))
+echo "BENCH background-write $(awk -v t="$(since "$start")" -v n=$(($(count back GUEST-FLOOD) - n)) 'BEGIN {printf "%.2f", 64 * n / t}') MiB/s"
+carrelctl off front back >/dev/null 2>&1
+exit 0
