@@ -64,9 +64,10 @@ static void set_disks(const HvConfig *config, libxl_domain_config *domain)
 		} else {
 			to->backend = LIBXL_DISK_BACKEND_PHY; /* a file goes through a loop device, which libxl's script makes */
 			to->format = LIBXL_DISK_FORMAT_RAW;
+			/* No page cache of the service domain's between the guest and its disk. QEMU makes native AIO of it, which
+			 * Debian's build for Xen lacks: its disk would not come up at all. */
+			to->direct_io_safe = true;
 		}
-		/* No page cache of the service domain's between the guest and its disk. */
-		to->direct_io_safe = true;
 		libxl_defbool_set(&to->discard_enable, disk->discard && !disk->readonly);
 	}
 }
