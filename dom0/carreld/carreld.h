@@ -32,6 +32,7 @@ struct Vm {
 	VmState state;
 	char *problem;
 	guint domain;            /* 0: none */
+	guint coming;            /* the domain that a start is making, once others may know of it; 0: none */
 	guint64 boot_memory, memory_target, memory_now, demand, started;
 	double moved;            /* when memory_target moved */
 	gint64 crashes[4];       /* the last ones, µs, monotonic */
@@ -64,6 +65,8 @@ struct Manager {
 	GHashTable *claims; /* names that a job is making a VM for */
 	guint next_job, busy, workers; /* jobs that have not ended, and those of them that have a worker under way */
 	char *foreground;       /* a VM's name, or NULL */
+	guint desk_watch;
+	gboolean desk;          /* the desk runs */
 	guint scan_source, balance_source, share_source;
 	guint balance_again;    /* how often it has been asked again for nothing */
 	guint64 reserved;       /* bytes that a VM which starts was promised and does not have yet */
@@ -73,6 +76,14 @@ struct Manager {
 	GMutex network_lock;    /* workers: one change of the network at a time; guards plan */
 	NetPlan *plan;
 	GPtrArray *plan_ports;  /* "VM/interface", in the plan's order */
+	char *resolver;         /* carreld.conf: where the VMs' names come from, NULL: where ours do */
+	GStrv private_domains;  /* carreld.conf: the company's own */
+	struct {
+		int fd;                 /* its process, while there is a watch */
+		guint watch, timer;     /* of its end; of its next start */
+		gint64 since;           /* µs, monotonic: it was seen to run */
+		guint failures;         /* starts in a row that did not last */
+	} dnsmasq;
 };
 
 /* manager.c */

@@ -31,6 +31,8 @@ static gboolean read_capacity(Manager *manager, GError **error)
 		manager->capacity.disk_bps = g_key_file_get_uint64(keys, "machine", "disk-bandwidth", NULL);
 	if (g_key_file_has_key(keys, "machine", "disk-requests", NULL))
 		manager->capacity.disk_iops = g_key_file_get_uint64(keys, "machine", "disk-requests", NULL);
+	manager->resolver = g_key_file_get_string(keys, "network", "resolver", NULL);
+	manager->private_domains = g_key_file_get_string_list(keys, "network", "private-domains", NULL, NULL);
 	manager->capacity.net_bps = g_key_file_get_uint64(keys, "machine", "network-bandwidth", NULL);
 	return TRUE;
 }

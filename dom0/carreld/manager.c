@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "network.h"
 #include "store.h"
 #include "vm.h"
 
@@ -407,6 +408,18 @@ static gboolean make_dirs(Manager *manager, GError **error)
 	return TRUE;
 }
 
+static void desk_came(GDBusConnection *bus, const char *name, const char *owner, gpointer data)
+{
+	(void)bus, (void)name, (void)owner;
+	((Manager *)data)->desk = TRUE;
+}
+
+static void desk_went(GDBusConnection *bus, const char *name, gpointer data)
+{
+	(void)bus, (void)name;
+	((Manager *)data)->desk = FALSE;
+}
+
 gboolean manager_start(Manager *manager, GError **error)
 {
 	g_autofree char *foreground = NULL;
@@ -439,6 +452,8 @@ gboolean manager_start(Manager *manager, GError **error)
 		manager_set_foreground(manager, vm);
 	manager->hv->ops->watch(manager->hv, scan_soon, manager);
 	g_dbus_object_manager_server_set_connection(manager->objects, manager->bus);
+	manager->desk_watch = g_bus_watch_name_on_connection(manager->bus, "org.carrel.Desk", G_BUS_NAME_WATCHER_FLAGS_NONE, desk_came,
+		desk_went, manager, NULL);
 	scan_soon(manager);
 	power_autostart(manager);
 	return TRUE;
@@ -463,6 +478,8 @@ void manager_stop(Manager *manager)
 	GHashTableIter iter;
 	Vm *vm;
 
+	g_clear_handle_id(&manager->desk_watch, g_bus_unwatch_name);
+	network_stop(manager);
 	g_clear_handle_id(&manager->scan_source, g_source_remove);
 	g_clear_handle_id(&manager->balance_source, g_source_remove);
 	g_clear_handle_id(&manager->share_source, g_source_remove);
@@ -487,6 +504,8 @@ void manager_stop(Manager *manager)
 	manager->auth->free(manager->auth);
 	manager->hv->ops->free(manager->hv);
 	g_free(manager->foreground);
+	g_free(manager->resolver);
+	g_strfreev(manager->private_domains);
 	g_free(manager->config_dir);
 	g_free(manager->state_dir);
 	g_free(manager->run_dir);

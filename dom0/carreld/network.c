@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "network.h"
 
+#include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store.h"
 #include "vm.h"
+
+#define SOON 60     /* seconds: a dnsmasq that ends before that may do so again */
+#define LONGEST 300 /* seconds between two tries to start it */
+#define TELL 3      /* tries in a row after which a person hears of it */
 
 /* NetPort's strings are borrowed; these own them. */
 typedef struct {
@@ -85,7 +92,8 @@ static gboolean apply(Manager *manager, Ports *ports, GError **error)
 	if (g_mkdir_with_parents(state, 0700) || g_mkdir_with_parents(run, 0755))
 		return carrel_fail(error, CARREL_ERROR_FAILED, "cannot make %s or %s: %s", state, run, g_strerror(errno));
 	plan = net_plan((NetPort *)ports->ports->data, ports->ports->len, NULL, state, error);
-	if (!plan || !net_apply(plan, run, error))
+	if (!plan || !net_plan_set_resolver(plan, manager->resolver, error) ||
+	    !net_plan_set_private_domains(plan, (const char *const *)manager->private_domains, error) || !net_apply(plan, run, error))
 		return FALSE;
 	g_clear_pointer(&manager->plan, net_plan_free);
 	g_clear_pointer(&manager->plan_ports, g_ptr_array_unref);
@@ -93,6 +101,125 @@ static gboolean apply(Manager *manager, Ports *ports, GError **error)
 	manager->plan_ports = g_ptr_array_ref(ports->labels);
 	return TRUE;
 }
+
+/* -- dnsmasq: it is no child of ours, and without it VMs have neither addresses nor names ------------------------------- */
+
+static void look_later(Manager *manager);
+
+static gboolean dnsmasq_ended(int fd, GIOCondition condition, gpointer data)
+{
+	Manager *manager = data;
+
+	(void)condition;
+	close(fd);
+	manager->dnsmasq.watch = 0;
+	if (g_get_monotonic_time() - manager->dnsmasq.since > SOON * G_USEC_PER_SEC)
+		manager->dnsmasq.failures = 0;
+	look_later(manager);
+	return G_SOURCE_REMOVE;
+}
+
+static void drop_watch(Manager *manager)
+{
+	if (!manager->dnsmasq.watch)
+		return;
+	g_clear_handle_id(&manager->dnsmasq.watch, g_source_remove);
+	close(manager->dnsmasq.fd);
+}
+
+/* Main thread. A change of the network starts another one. */
+static gboolean watch_dnsmasq(Manager *manager, gpointer data, GError **error)
+{
+	g_autofree char *run = g_build_filename(manager->run_dir, "net", NULL);
+	struct pollfd old = { .fd = manager->dnsmasq.watch ? manager->dnsmasq.fd : -1, .events = POLLIN };
+	int fd;
+
+	(void)data, (void)error;
+	if (old.fd >= 0 && poll(&old, 1, 0) == 0)
+		return TRUE;
+	fd = net_dnsmasq_pidfd(run, NULL);
+	if (fd < 0)
+		return TRUE;
+	drop_watch(manager);
+	manager->dnsmasq.fd = fd;
+	manager->dnsmasq.since = g_get_monotonic_time();
+	manager->dnsmasq.watch = g_unix_fd_add(fd, G_IO_IN, dnsmasq_ended, manager);
+	return TRUE;
+}
+
+static void revive_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	GError *error = NULL;
+
+	(void)source, (void)cancellable;
+	if (network_apply(data, &error))
+		g_task_return_boolean(task, TRUE);
+	else
+		g_task_return_error(task, error);
+}
+
+static void revived(GObject *source, GAsyncResult *result, gpointer data)
+{
+	Manager *manager = data;
+	g_autoptr(GError) error = NULL;
+
+	(void)source;
+	manager->busy--;
+	manager->workers--;
+	if (!g_task_propagate_boolean(G_TASK(result), &error))
+		g_warning("dnsmasq is not started again: %s", error->message);
+	if (manager->dnsmasq.failures == TELL)
+		manager_notice(manager, "error", NULL, "The VMs get no addresses and no names: dnsmasq %s%s. It is tried again.",
+			error ? "does not start: " : "ends each time it is started", error ? error->message : "");
+	if (!manager->dnsmasq.watch)
+		look_later(manager);
+}
+
+static gboolean look(gpointer data)
+{
+	Manager *manager = data;
+	gboolean wanted;
+	GTask *task;
+
+	manager->dnsmasq.timer = 0;
+	watch_dnsmasq(manager, NULL, NULL);
+	if (manager->dnsmasq.watch)
+		return G_SOURCE_REMOVE;
+	/* Who has the lock is about to start it. */
+	if (!g_mutex_trylock(&manager->network_lock)) {
+		look_later(manager);
+		return G_SOURCE_REMOVE;
+	}
+	wanted = manager->plan_ports && manager->plan_ports->len;
+	g_mutex_unlock(&manager->network_lock);
+	if (!wanted)
+		return G_SOURCE_REMOVE;
+	g_warning("the VMs' dnsmasq has ended; it is started again");
+	manager->dnsmasq.failures++;
+	manager->busy++;
+	manager->workers++;
+	task = g_task_new(NULL, NULL, revived, manager);
+	g_task_set_task_data(task, manager, NULL);
+	g_task_run_in_thread(task, revive_thread);
+	g_object_unref(task);
+	return G_SOURCE_REMOVE;
+}
+
+static void look_later(Manager *manager)
+{
+	guint seconds = MIN(1u << MIN(manager->dnsmasq.failures, 16), LONGEST);
+
+	if (!manager->dnsmasq.timer)
+		manager->dnsmasq.timer = g_timeout_add_seconds(seconds, look, manager);
+}
+
+void network_stop(Manager *manager)
+{
+	g_clear_handle_id(&manager->dnsmasq.timer, g_source_remove);
+	drop_watch(manager);
+}
+
+/* --------------------------------------------------------------------------------------------------------------------- */
 
 gboolean network_apply(Manager *manager, GError **error)
 {
@@ -103,6 +230,7 @@ gboolean network_apply(Manager *manager, GError **error)
 	g_mutex_lock(&manager->network_lock);
 	applied = on_main(manager, collect_main, ports, error) && apply(manager, ports, error);
 	g_mutex_unlock(&manager->network_lock);
+	on_main(manager, watch_dnsmasq, NULL, NULL);
 	return applied;
 }
 
@@ -186,5 +314,7 @@ gboolean network_recover(Manager *manager, GError **error)
 	g_autoptr(Ports) ports = ports_new();
 
 	collect(manager, ports);
-	return apply(manager, ports, error);
+	if (!apply(manager, ports, error))
+		return FALSE;
+	return watch_dnsmasq(manager, NULL, NULL);
 }

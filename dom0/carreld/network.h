@@ -12,4 +12,5 @@ gboolean network_wire(Manager *manager, const char *vm, gboolean on, GError **er
 void network_fill(Manager *manager, const char *vm, const VmFile *file, HvConfig *config, GPtrArray *wires);
 gboolean network_up(Manager *manager, const char *vm, const VmFile *file, GError **error); /* its vifs are there */
 gboolean network_recover(Manager *manager, GError **error); /* main thread, before anything else runs */
+void network_stop(Manager *manager);                        /* main thread: lets go of dnsmasq, which runs on */
 #endif
