@@ -51,6 +51,8 @@ typedef struct {
 	GPtrArray *disks; /* HvDisk */
 	GPtrArray *nics;  /* HvNic */
 	char *qmp;        /* where the disks' QEMU is to listen, NULL: nowhere */
+	guint screens;    /* with keyboard, pointer and touch */
+	gboolean play, record; /* sound */
 } HvConfig;
 
 typedef struct {
@@ -66,6 +68,9 @@ typedef struct {
 	gboolean (*list)(Hv *hv, GArray **domains, GError **error); /* HvDomain, the service domain not among them */
 	gboolean (*machine)(Hv *hv, HvMachine *machine, GError **error);
 	gboolean (*create)(Hv *hv, const HvConfig *config, guint *id, GError **error); /* long; paused when it returns */
+	/* Makes screens, input and sound. wait: until their back ends have taken them up, ten seconds at most, then TIMEOUT; they are
+	 * there all the same, and a back end may come at any time. Long; CANCELLED when stop is. */
+	gboolean (*connect)(Hv *hv, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error);
 	gboolean (*mark)(Hv *hv, guint id, const char *uuid, GError **error); /* complete: a daemon that finds it keeps it */
 	gboolean (*destroy)(Hv *hv, guint id, GError **error);                /* long; done when there is none of that id */
 	gboolean (*pause)(Hv *hv, guint id, GError **error);

@@ -51,8 +51,7 @@ static void log_destroy(xentoollog_logger *logger)
 
 static xentoollog_logger logger = { .vmessage = log_message, .progress = log_progress, .destroy = log_destroy };
 
-G_GNUC_PRINTF(3, 4)
-static gboolean failed(GError **error, int rc, const char *format, ...)
+gboolean hv_xl_failed(GError **error, int rc, const char *format, ...)
 {
 	const char *reason = g_private_get(&last_reason);
 	g_autofree char *what = NULL;
@@ -117,7 +116,7 @@ static gboolean xl_list(Hv *hv, GArray **domains, GError **error)
 	libxl_dominfo *infos = libxl_list_domain(xl->ctx, &n);
 
 	if (!infos)
-		return failed(error, ERROR_FAIL, "cannot list the domains");
+		return hv_xl_failed(error, ERROR_FAIL, "cannot list the domains");
 	*domains = g_array_new(FALSE, TRUE, sizeof(HvDomain));
 	for (int i = 0; i < n; i++) {
 		const libxl_dominfo *info = &infos[i];
@@ -162,7 +161,7 @@ static gboolean xl_machine(Hv *hv, HvMachine *machine, GError **error)
 	libxl_physinfo_init(&info);
 	rc = libxl_get_physinfo(xl->ctx, &info);
 	if (rc)
-		return failed(error, rc, "cannot read the machine's memory");
+		return hv_xl_failed(error, rc, "cannot read the machine's memory");
 	*machine = (HvMachine){ .total = info.total_pages * page, .free = (info.free_pages + info.scrub_pages) * page,
 		.cpus = info.nr_cpus, .dom0_available = memory_available() };
 	libxl_physinfo_dispose(&info);
@@ -286,7 +285,7 @@ static gboolean xl_create(Hv *hv, const HvConfig *config, guint *id, GError **er
 	}
 	rc = libxl_domain_create_new(ctx, &domain, &domid, NULL, NULL);
 	if (rc) {
-		failed(error, rc, "cannot make the domain of VM %s", config->name);
+		hv_xl_failed(error, rc, "cannot make the domain of VM %s", config->name);
 		if (domid && domid != (uint32_t)INVALID_DOMID)
 			libxl_domain_destroy(ctx, domid, NULL);
 	}
@@ -294,6 +293,19 @@ static gboolean xl_create(Hv *hv, const HvConfig *config, guint *id, GError **er
 	libxl_ctx_free(ctx);
 	*id = domid;
 	return rc == 0;
+}
+
+static gboolean xl_connect(Hv *hv, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error)
+{
+	libxl_ctx *ctx = context_new(error);
+	gboolean connected;
+
+	(void)hv;
+	if (!ctx)
+		return FALSE;
+	connected = hv_xl_connect(ctx, id, config, wait, stop, error);
+	libxl_ctx_free(ctx);
+	return connected;
 }
 
 static gboolean xl_mark(Hv *hv, guint id, const char *uuid, GError **error)
@@ -315,26 +327,26 @@ static gboolean xl_destroy(Hv *hv, guint id, GError **error)
 	libxl_ctx *ctx = context_new(error);
 	int rc;
 
-	(void)hv;
 	if (!ctx)
 		return FALSE;
+	hv_xl_disconnect(xl_of(hv)->store, id);
 	rc = libxl_domain_destroy(ctx, id, NULL);
 	libxl_ctx_free(ctx);
-	return rc == 0 || rc == ERROR_DOMAIN_NOTFOUND || failed(error, rc, "cannot destroy domain %u", id);
+	return rc == 0 || rc == ERROR_DOMAIN_NOTFOUND || hv_xl_failed(error, rc, "cannot destroy domain %u", id);
 }
 
 static gboolean xl_pause(Hv *hv, guint id, GError **error)
 {
 	int rc = libxl_domain_pause(xl_of(hv)->ctx, id, NULL);
 
-	return rc == 0 || failed(error, rc, "cannot pause domain %u", id);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot pause domain %u", id);
 }
 
 static gboolean xl_unpause(Hv *hv, guint id, GError **error)
 {
 	int rc = libxl_domain_unpause(xl_of(hv)->ctx, id, NULL);
 
-	return rc == 0 || failed(error, rc, "cannot unpause domain %u", id);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot unpause domain %u", id);
 }
 
 static gboolean xl_request(Hv *hv, guint id, HvReason what, GError **error)
@@ -352,21 +364,21 @@ static gboolean xl_request(Hv *hv, guint id, HvReason what, GError **error)
 	else
 		rc = libxl_domain_shutdown(ctx, id, NULL);
 	libxl_ctx_free(ctx);
-	return rc == 0 || failed(error, rc, "domain %u did not take the request", id);
+	return rc == 0 || hv_xl_failed(error, rc, "domain %u did not take the request", id);
 }
 
 static gboolean xl_resume(Hv *hv, guint id, GError **error)
 {
 	int rc = libxl_domain_resume(xl_of(hv)->ctx, id, 1, NULL);
 
-	return rc == 0 || failed(error, rc, "cannot resume domain %u", id);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot resume domain %u", id);
 }
 
 static gboolean xl_set_memory(Hv *hv, guint id, guint64 bytes, GError **error)
 {
 	int rc = libxl_set_memory_target(xl_of(hv)->ctx, id, bytes / 1024, 0, 1);
 
-	return rc == 0 || failed(error, rc, "cannot set the memory of domain %u to %" G_GUINT64_FORMAT " MiB", id, bytes >> 20);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot set the memory of domain %u to %" G_GUINT64_FORMAT " MiB", id, bytes >> 20);
 }
 
 static gboolean xl_set_vcpus(Hv *hv, guint id, guint vcpus, GError **error)
@@ -382,7 +394,7 @@ static gboolean xl_set_vcpus(Hv *hv, guint id, guint vcpus, GError **error)
 	if (!rc)
 		rc = libxl_set_vcpuonline(xl->ctx, id, &map, NULL);
 	libxl_bitmap_dispose(&map);
-	return rc == 0 || failed(error, rc, "cannot set the vCPUs of domain %u to %u", id, vcpus);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot set the vCPUs of domain %u to %u", id, vcpus);
 }
 
 static gboolean xl_set_shares(Hv *hv, guint id, guint weight, guint cap, GError **error)
@@ -396,7 +408,7 @@ static gboolean xl_set_shares(Hv *hv, guint id, guint weight, guint cap, GError 
 	params.cap = cap;
 	rc = libxl_domain_sched_params_set(xl_of(hv)->ctx, id, &params);
 	libxl_domain_sched_params_dispose(&params);
-	return rc == 0 || failed(error, rc, "cannot set the CPU weight of domain %u", id);
+	return rc == 0 || hv_xl_failed(error, rc, "cannot set the CPU weight of domain %u", id);
 }
 
 /* -- watches ---------------------------------------------------------------------------------------------------------- */
@@ -525,7 +537,7 @@ static void xl_free(Hv *hv)
 	g_free(xl);
 }
 
-static const HvOps ops = { xl_list, xl_machine, xl_create, xl_mark, xl_destroy, xl_pause, xl_unpause, xl_request, xl_resume,
+static const HvOps ops = { xl_list, xl_machine, xl_create, xl_connect, xl_mark, xl_destroy, xl_pause, xl_unpause, xl_request, xl_resume,
 	xl_set_memory, xl_set_vcpus, xl_set_shares, xl_console, xl_demand, xl_counters, xl_watch, xl_watch_demand, xl_free };
 
 Hv *hv_xl_new(const char *boot_loader, const char *vif_script, GError **error)

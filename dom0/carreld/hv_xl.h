@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the two halves of the libxenlight seam: hv_xl.c (calls and watches) and hv_xl_config.c (what a VM is to libxl). */
+/* Between the parts of the libxenlight seam: hv_xl.c (calls and watches), hv_xl_config.c (what a VM is to libxl) and
+ * hv_xl_devices.c (screens, input, sound). */
 #ifndef CARREL_HV_XL_H
 #define CARREL_HV_XL_H
 
@@ -20,6 +21,13 @@ typedef struct {
 	guint source;
 	GHashTable *demands; /* domain → Demand; main thread */
 } HvXl;
+
+/* hv_xl.c: sets the error to what libxl said last in this thread; FALSE. */
+gboolean hv_xl_failed(GError **error, int rc, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* hv_xl_devices.c */
+gboolean hv_xl_connect(libxl_ctx *ctx, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error);
+/* Before a domain is destroyed: libxl would wait ten seconds for a back end that isn't there. */
+void hv_xl_disconnect(struct xs_handle *store, guint id);
 
 /* Fills an initialised libxl configuration; its strings are for libxl_domain_config_dispose(). */
 gboolean hv_xl_config(libxl_ctx *ctx, const HvConfig *config, const char *boot_loader, const char *vif_script,

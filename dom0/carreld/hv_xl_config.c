@@ -124,6 +124,5 @@ gboolean hv_xl_config(libxl_ctx *ctx, const HvConfig *config, const char *boot_l
 	set_nics(config, vif_script, domain);
 	if (config->qmp)
 		set_monitor(config, build);
-	/* Display, keyboard and sound of the desk (vdispls, vkbs, vsnds) belong here. */
 	return TRUE;
 }

@@ -22,6 +22,8 @@ typedef struct {
 	GPtrArray *wires;
 	gboolean stuck;       /* the old one would not go */
 	VmState after;        /* a stop: what it is then */
+	char *unserved;       /* why nobody shows it yet, or NULL */
+	gboolean desk;        /* one runs */
 } Run;
 
 void wipe(char *secret)
@@ -39,6 +41,7 @@ static void run_free(gpointer data)
 	g_free(run->dir);
 	g_free(run->vault_file);
 	g_free(run->problem);
+	g_free(run->unserved);
 	wipe(run->passphrase);
 	g_clear_pointer(&run->file, vmfile_free);
 	g_clear_pointer(&run->config, hv_config_free);
@@ -159,6 +162,9 @@ static void configure(Run *run)
 		qemu |= from->format == DISK_QCOW2;
 		g_ptr_array_add(config->disks, disk);
 	}
+	config->screens = file->screens;
+	config->play = file->play;
+	config->record = file->record;
 	if (qemu)
 		config->qmp = vm_qmp_path(run->manager, run->name);
 	network_fill(run->manager, run->name, file, config, run->wires);
@@ -183,6 +189,37 @@ static gboolean create(Job *job, Run *run, GError **error)
 	return made;
 }
 
+/* The desk starts a view for a domain that it hears of. */
+static gboolean announce(Manager *manager, gpointer data, GError **error)
+{
+	Run *run = data;
+	Vm *vm = manager_vm(manager, run->name);
+
+	(void)error;
+	run->desk = manager->desk;
+	if (vm) {
+		vm->coming = run->domain;
+		vm_refresh(vm);
+	}
+	return TRUE;
+}
+
+/* A VM starts without a desk too, and a view may come later: only a cancelled job fails here. */
+static gboolean connect_desk(Job *job, Run *run, GError **error)
+{
+	Hv *hv = run->manager->hv;
+	const HvConfig *config = run->config;
+	g_autoptr(GError) unserved = NULL;
+
+	if (!config->screens && !config->play && !config->record)
+		return TRUE;
+	job_stage(job, 0.85, "connects its screen and sound");
+	on_main(run->manager, announce, run, NULL);
+	if (!hv->ops->connect(hv, run->domain, config, run->desk, job->cancellable, &unserved))
+		run->unserved = g_strdup(unserved->message);
+	return !job_cancelled(job, error);
+}
+
 static gboolean bring_up(Job *job, Run *run, GError **error)
 {
 	Hv *hv = run->manager->hv;
@@ -194,6 +231,8 @@ static gboolean bring_up(Job *job, Run *run, GError **error)
 		return FALSE;
 	if (!hv->ops->set_shares(hv, run->domain, run->file->weight, run->file->cap, &shares))
 		g_message("VM %s: %s", run->name, shares->message);
+	if (!connect_desk(job, run, error))
+		return FALSE;
 	run->started = g_get_real_time() * 1000;
 	/* Cancel counts until here. */
 	if (job_cancelled(job, error) || !save(run, "running", error))
@@ -243,6 +282,15 @@ failed:
 	return FALSE;
 }
 
+static void tell_unserved(Vm *vm, const Run *run)
+{
+	if (run->unserved)
+		manager_notice(vm->manager, "warning", vm, "%s has started, but its screen or its sound is not served yet: %s", vm_title(vm),
+			run->unserved);
+	else if (run->file->screens && !run->desk)
+		manager_notice(vm->manager, "info", vm, "%s has started without a desk: its screen is there as soon as one runs.", vm_title(vm));
+}
+
 static void started(Job *job, gpointer data, GError *error)
 {
 	Run *run = data;
@@ -269,6 +317,7 @@ static void started(Job *job, gpointer data, GError *error)
 	vm_refresh_disks(vm);
 	vm_refresh_snapshots(vm);
 	vm_set_state(vm, run->paused ? VM_PAUSED : VM_RUNNING, NULL);
+	tell_unserved(vm, run);
 	job_set_result(job, vm->path);
 	job_finish(job, NULL);
 }

@@ -230,7 +230,7 @@ void vm_refresh(Vm *vm)
 	carrel_vm1_set_name(vm->api, vm->name);
 	carrel_vm1_set_state(vm->api, vm_state_name(vm->state));
 	carrel_vm1_set_problem(vm->api, vm->problem);
-	carrel_vm1_set_domain_id(vm->api, vm->domain ? (int)vm->domain : -1);
+	carrel_vm1_set_domain_id(vm->api, vm->coming ? (int)vm->coming : vm->domain ? (int)vm->domain : -1);
 	carrel_vm1_set_memory_target(vm->api, vm->domain ? vm->memory_target : 0);
 	carrel_vm1_set_foreground(vm->api, g_strcmp0(vm->manager->foreground, vm->name) == 0);
 	carrel_vm1_set_started(vm->api, vm->started);
@@ -265,6 +265,7 @@ void vm_attached(Vm *vm, guint domain)
 	if (domain && vm->domain != domain)
 		hv->ops->watch_demand(hv, domain, TRUE);
 	vm->domain = domain;
+	vm->coming = 0;
 	if (!domain) {
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;

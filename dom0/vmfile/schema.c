@@ -39,6 +39,11 @@ const SchemaKey schema[] = {
 	{ "network", "limit-in", VALUE_RATE, AT_INTERFACE(limit_in), 0, 100 * GBIT, "0" },
 	{ "network", "limit-out", VALUE_RATE, AT_INTERFACE(limit_out), 0, 100 * GBIT, "0" },
 
+	{ "display", "screens", VALUE_NUMBER, AT_VM(screens), 0, VM_MAX_SCREENS, "0" },
+
+	{ "sound", "play", VALUE_BOOL, AT_VM(play), .fallback = "false" },
+	{ "sound", "record", VALUE_BOOL, AT_VM(record), .fallback = "false" },
+
 	{ "policy", "autostart", VALUE_BOOL, AT_VM(autostart), .fallback = "false" },
 	{ "policy", "start-order", VALUE_NUMBER, AT_VM(start_order), 0, 999, "100" },
 	{ "policy", "shutdown-timeout", VALUE_NUMBER, AT_VM(shutdown_timeout), 1, 3600, "60" },

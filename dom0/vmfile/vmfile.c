@@ -250,6 +250,7 @@ static gboolean fill_file(const Lines *lines, VmFile *file, GError **error)
 	const char *key = NULL;
 
 	if (!fill(lines, file->keys, "vm", "vm", file, error) || !fill(lines, file->keys, "machine", "machine", file, error) ||
+	    !fill(lines, file->keys, "display", "display", file, error) || !fill(lines, file->keys, "sound", "sound", file, error) ||
 	    !fill(lines, file->keys, "policy", "policy", file, error) || !add_groups(lines, file, error))
 		return FALSE;
 	complete(file);
@@ -278,7 +279,8 @@ VmFile *vmfile_new(const char *name)
 {
 	g_autofree char *uuid = g_uuid_string_random();
 	g_autofree char *text = g_strdup_printf("# docs/vm-file.md tells what may stand here.\n"
-		"[vm]\ntitle=%s\nuuid=%s\ncolour=%s\n\n[machine]\nvcpus=2\nmemory-max=2G\n\n[network eth0]\nmode=nat\n",
+		"[vm]\ntitle=%s\nuuid=%s\ncolour=%s\n\n[machine]\nvcpus=2\nmemory-max=2G\n\n[network eth0]\nmode=nat\n\n"
+		"[display]\nscreens=1\n\n[sound]\nplay=true\n",
 		name, uuid, make_colour(name));
 	g_autoptr(GError) error = NULL;
 	VmFile *file = vmfile_parse(name, text, strlen(text), &error);
@@ -299,7 +301,7 @@ static gboolean name_settable(const char *group, const char *key, GError **error
 		kind = NULL;
 	if (!kind && !g_str_has_prefix(group, "x-")) {
 		g_set_error(error, VMFILE_ERROR, VMFILE_ERROR_INVALID,
-			"[%s]: no such group; there are vm, machine, disk NAME, network NAME, policy, and x-… for what is yours", group);
+			"[%s]: no such group; there are vm, machine, disk NAME, network NAME, display, sound, policy, and x-… for what is yours", group);
 		return FALSE;
 	}
 	if (kind && !schema_find(kind, key) && !g_str_has_prefix(key, "x-")) {

@@ -10,7 +10,7 @@
 GQuark vmfile_error_quark(void);
 typedef enum { VMFILE_ERROR_INVALID, VMFILE_ERROR_IO, VMFILE_ERROR_UNSUPPORTED, VMFILE_ERROR_LIMIT } VmFileError;
 
-enum { VM_MAX_DISKS = 26, VM_MAX_INTERFACES = 16, VM_MAX_VCPUS = 128 };
+enum { VM_MAX_DISKS = 26, VM_MAX_INTERFACES = 16, VM_MAX_VCPUS = 128, VM_MAX_SCREENS = 4 };
 
 typedef enum { DISK_RAW, DISK_QCOW2, DISK_BLOCK } DiskFormat; /* a raw file, a qcow2 file, a block device (LVM, partition) */
 typedef enum { NET_NAT, NET_SHARED, NET_NONE } NetMode;       /* outside by NAT; a named shared network; a dead wire */
@@ -40,6 +40,8 @@ typedef struct {
 	char *kernel, *ramdisk, *cmdline; /* kernel NULL: boot from the first disk; paths as VmDisk.file */
 	guint vcpus, weight, cap;      /* cap: percent of one CPU, 0: none */
 	guint64 memory_min, memory_max; /* bytes */
+	guint screens;                  /* of the desk; 0: none, and no keyboard or pointer either */
+	gboolean play, record;          /* sound: a guest may be heard, may hear */
 	CrashAction on_crash;
 	guint shutdown_timeout; /* seconds */
 	GPtrArray *disks;       /* VmDisk, in order of name */

@@ -133,6 +133,46 @@ static gboolean f_create(Hv *hv, const HvConfig *config, guint *id, GError **err
 	return TRUE;
 }
 
+static gboolean set(guint id, const char *key, guint64 value, GError **error)
+{
+	Fake *fake = fake_open();
+	g_autofree char *group = group_of(id);
+	gboolean found = there(fake, id, error);
+
+	if (found)
+		g_key_file_set_uint64(fake->keys, group, key, value);
+	fake_close(fake, found);
+	return found;
+}
+
+static guint64 get(const char *group, const char *key)
+{
+	Fake *fake = fake_open();
+	guint64 value = fake_number(fake, group, key);
+
+	fake_close(fake, FALSE);
+	return value;
+}
+
+static gboolean f_connect(Hv *hv, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error)
+{
+	g_autofree char *group = group_of(id);
+	gint64 end = g_get_monotonic_time() + get("behaviour", "view-ms") * 1000;
+
+	(void)hv;
+	if (!set(id, "screens", config->screens, error) || !set(id, "play", config->play, error) ||
+	    !set(id, "record", config->record, error))
+		return FALSE;
+	while (wait && !get(group, "served")) {
+		if (g_cancellable_set_error_if_cancelled(stop, error))
+			return FALSE;
+		if (g_get_monotonic_time() > end)
+			return carrel_fail(error, CARREL_ERROR_TIMEOUT, "no back end took up the screen of domain %u", id);
+		g_usleep(5000);
+	}
+	return TRUE;
+}
+
 static gboolean f_mark(Hv *hv, guint id, const char *uuid, GError **error)
 {
 	Fake *fake = fake_open();
@@ -163,18 +203,6 @@ static gboolean f_destroy(Hv *hv, guint id, GError **error)
 	g_key_file_remove_group(fake->keys, group, NULL);
 	fake_close(fake, TRUE);
 	return TRUE;
-}
-
-static gboolean set(guint id, const char *key, guint64 value, GError **error)
-{
-	Fake *fake = fake_open();
-	g_autofree char *group = group_of(id);
-	gboolean found = there(fake, id, error);
-
-	if (found)
-		g_key_file_set_uint64(fake->keys, group, key, value);
-	fake_close(fake, found);
-	return found;
 }
 
 static gboolean f_pause(Hv *hv, guint id, GError **error)
@@ -311,7 +339,7 @@ static void f_free(Hv *hv)
 	g_free(hv);
 }
 
-static const HvOps ops = { f_list, f_machine, f_create, f_mark, f_destroy, f_pause, f_unpause, f_request, f_resume, f_set_memory,
+static const HvOps ops = { f_list, f_machine, f_create, f_connect, f_mark, f_destroy, f_pause, f_unpause, f_request, f_resume, f_set_memory,
 	f_set_vcpus, f_set_shares, f_console, f_demand, f_counters, f_watch, f_watch_demand, f_free };
 
 Hv *fake_hv_new(GError **error);

@@ -39,7 +39,8 @@ static void test_everything(void)
 		"colour=#ABCDEF\ntemplate=false\nencrypted=false\n[machine]\nvcpus=128\nmemory-max=1T\nmemory-min=65536K\nkernel=/boot/k\n"
 		"ramdisk=r\ncmdline=a  b=c\n[disk xvdb]\nfile=/dev/vg/lv\nreadonly=true\n[disk xvda]\nfile=sub/a.img\nformat=raw\n"
 		"discard=false\n[disk xvdz]\nfile=z\ntrack-changes=true\n[network eth10]\nmode=shared\nnetwork=lan\nmac=52:54:00:AB:cd:EF\n"
-		"limit-in=10M\nlimit-out=1000\n[network eth2]\nmode=none\nnetwork=lan\n[network eth0]\n[policy]\nautostart=true\n"
+		"limit-in=10M\nlimit-out=1000\n[network eth2]\nmode=none\nnetwork=lan\n[network eth0]\n[display]\nscreens=4\n[sound]\nplay=true\nrecord=true\n"
+		"[policy]\nautostart=true\n"
 		"start-order=0\nshutdown-timeout=3600\non-crash=preserve\nweight=65535\ncap=12800\ndevices=usb:046d:c52b; pci:0000:03:00.0;\n");
 	const VmDisk *a = f->disks->pdata[0], *b = f->disks->pdata[1], *z = f->disks->pdata[2];
 	const VmInterface *eth0 = f->interfaces->pdata[0], *eth2 = f->interfaces->pdata[1], *eth10 = f->interfaces->pdata[2];
@@ -68,6 +69,7 @@ static void test_everything(void)
 	g_assert_true(eth10->limit_in == 10000000 && eth10->limit_out == 1000);
 	g_assert_true(f->start_order == 0 && f->shutdown_timeout == 3600 && f->on_crash == CRASH_PRESERVE);
 	g_assert_true(f->weight == 65535 && f->cap == 12800);
+	g_assert_true(f->screens == 4 && f->play && f->record);
 	g_assert_true(g_strv_equal((const char *const *)f->devices, (const char *const[]){ "usb:046d:c52b", "pci:0000:03:00.0", NULL }));
 	g_assert_true(f->unknown && !f->unknown[0]);
 }
@@ -80,6 +82,7 @@ static void test_defaults(void)
 	g_assert_true(g_str_equal(f->title, "") && g_str_equal(f->description, "") && !f->kernel && !f->ramdisk && !f->cmdline);
 	g_assert_true(f->vcpus == 2 && f->memory_max == (guint64)2 << 30 && f->memory_min == 1 << 30);
 	g_assert_true(f->weight == 256 && f->cap == 0 && f->start_order == 100 && f->shutdown_timeout == 60 && f->on_crash == CRASH_OFF);
+	g_assert_true(!f->screens && !f->play && !f->record);
 	g_assert_true(!f->autostart && !f->template && !f->encrypted && f->disks->len == 0 && f->interfaces->len == 0 && !f->devices[0]);
 	g_assert_true(f->colour[0] == '#' && strlen(f->colour) == 7);
 	g_assert_true(f->fresh_uuid && g_uuid_string_is_valid(f->uuid));
@@ -172,6 +175,8 @@ static void test_values(void)
 		{ "policy", "shutdown-timeout=0", "1 to 3600" },
 		{ "policy", "shutdown-timeout=3601", "1 to 3600" },
 		{ "policy", "on-crash=explode", "none of off, restart, preserve" },
+		{ "display", "screens=5", "0 to 4" },
+		{ "sound", "record=yes", "neither true nor false" },
 		{ "policy", "weight=0", "1 to 65535" },
 		{ "policy", "weight=65536", "1 to 65535" },
 		{ "policy", "cap=201", "2 vCPUs" },
