@@ -430,6 +430,17 @@ gboolean disk_revert(const char *dir, const char *const *disks, const char *name
 	return TRUE;
 }
 
+/* The list or the journal as GLib writes it beside, NAME.XXXXXX. */
+static gboolean is_draft(const char *name)
+{
+	static const char *const files[] = {LIST_FILE ".", JOURNAL_FILE "."};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
+		if (g_str_has_prefix(name, files[i]) && strlen(name) == strlen(files[i]) + 6)
+			return TRUE;
+	return FALSE;
+}
+
 /* What was being written when the power went. */
 static gboolean sweep(DiskSet *set, GError **error)
 {
@@ -439,7 +450,7 @@ static gboolean sweep(DiskSet *set, GError **error)
 	while (dir && (name = g_dir_read_name(dir))) {
 		g_autofree char *path = g_build_filename(set->dir, name, NULL);
 
-		if (g_str_has_suffix(name, ".new") && !file_remove(path, error))
+		if ((g_str_has_suffix(name, ".new") || is_draft(name)) && !file_remove(path, error))
 			return FALSE;
 	}
 	return TRUE;
