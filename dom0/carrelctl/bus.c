@@ -38,10 +38,20 @@ gboolean ctl_connect(Ctl *ctl, GError **error)
 	return ctl->manager != NULL;
 }
 
-GVariant *ctl_call(Ctl *ctl G_GNUC_UNUSED, gpointer proxy, const char *method, GVariant *args, GError **error)
+GVariant *ctl_call(Ctl *ctl, gpointer proxy, const char *method, GVariant *args, GError **error)
 {
-	return g_dbus_proxy_call_sync(proxy, method, args, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, ctl_call_timeout(), NULL,
-		error);
+	g_autoptr(GVariant) kept = args ? g_variant_ref_sink(args) : NULL;
+	g_autoptr(GError) local = NULL;
+	GVariant *reply;
+
+	do {
+		g_clear_error(&local);
+		reply = g_dbus_proxy_call_sync(proxy, method, kept, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, ctl_call_timeout(),
+			NULL, &local);
+	} while (!reply && agent_helps(ctl, local));
+	if (!reply)
+		g_propagate_error(error, g_steal_pointer(&local));
+	return reply;
 }
 
 CarrelVm1 *ctl_vm(Ctl *ctl, const char *name, GError **error)

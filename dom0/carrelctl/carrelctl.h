@@ -44,6 +44,7 @@ typedef struct {
 	Options opt;
 	GDBusConnection *bus;
 	CarrelManager1 *manager;
+	GSubprocess *agent;   /* asks for polkit's passwords, NULL: not needed so far */
 	JsonNode *result;     /* what --json prints at the end */
 	Status status;        /* of a command over several VMs: the first failure's */
 	gboolean interrupted; /* begin no further job */
@@ -89,6 +90,10 @@ char *vm_name_of_path(const char *path);
 /* Runs each for every name, reporting errors and going on; FALSE is never returned, ctl->status tells. */
 gboolean ctl_each_vm(Ctl *ctl, char **names, gboolean (*each)(Ctl *ctl, CarrelVm1 *vm, GError **error), GError **error);
 guint64 size_parse(const char *option, const char *text, GError **error); /* 0 is an error */
+
+/* agent.c. Whether a call that ended so is worth another try: it was denied, and a password can be asked for now. */
+gboolean agent_helps(Ctl *ctl, const GError *error);
+void agent_stop(Ctl *ctl);
 
 /* job.c: calls the method that begins a job and follows it; with --no-wait prints the job's number. Adds what there is to
  * say to ctl->result. vm: its name, or NULL. lost_ok: that the manager goes away is how it ends. */

@@ -77,8 +77,11 @@ static gboolean cancel_one(Ctl *ctl, const char *job, GError **error)
 		return FALSE;
 	}
 	path = g_strdup_printf(BUS_PATH "/job/%" G_GUINT64_FORMAT, number);
-	reply = g_dbus_connection_call_sync(ctl->bus, BUS_NAME, path, "org.carrel.Job1", "Cancel", NULL, NULL,
-		G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, ctl_call_timeout(), NULL, &local);
+	do {
+		g_clear_error(&local);
+		reply = g_dbus_connection_call_sync(ctl->bus, BUS_NAME, path, "org.carrel.Job1", "Cancel", NULL, NULL,
+			G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, ctl_call_timeout(), NULL, &local);
+	} while (!reply && agent_helps(ctl, local));
 	if (reply)
 		return TRUE;
 	/* That is how GDBus says that there is no such object. */

@@ -186,9 +186,14 @@ static void on_begun(GObject *proxy, GAsyncResult *result, gpointer data)
 /* Calls the method and waits for its answer, still hearing Ctrl-C. */
 static gboolean begin(Follow *follow, GDBusProxy *proxy, const char *method, GVariant *args, GUnixFDList *fds, GError **error)
 {
-	g_dbus_proxy_call_with_unix_fd_list(proxy, method, args, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, ctl_call_timeout(),
-		fds, follow->ends, on_begun, follow);
-	g_main_loop_run(follow->loop);
+	g_autoptr(GVariant) kept = args ? g_variant_ref_sink(args) : NULL;
+
+	do {
+		g_clear_error(&follow->error);
+		g_dbus_proxy_call_with_unix_fd_list(proxy, method, kept, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
+			ctl_call_timeout(), fds, follow->ends, on_begun, follow);
+		g_main_loop_run(follow->loop);
+	} while (!follow->left && follow->error && agent_helps(follow->ctl, follow->error));
 	if (follow->left) {
 		ctl_set_error(error, STATUS_INTERRUPTED, "interrupted before the manager answered; 'carrelctl jobs' shows whether it began");
 		return FALSE;

@@ -224,6 +224,7 @@ int main(int argc G_GNUC_UNUSED, char **argv)
 	if (!run(&ctl, &args, &error))
 		ctl_report(&ctl, ctl.command ? ctl.command->name : NULL, error);
 	finish_output(&ctl);
+	agent_stop(&ctl);
 	g_clear_object(&ctl.manager);
 	g_clear_object(&ctl.bus);
 	g_clear_pointer(&ctl.result, json_node_unref);

@@ -342,6 +342,71 @@ static void completes(Fake *fake, const char *words, const char *expected)
 		g_error("'%s' completes to '%s', not '%s'; %s", words, session->out->str, expected, session->err->str);
 }
 
+static void put_agent(const char *dir, const char *script)
+{
+	g_autofree char *path = g_build_filename(dir, "pkttyagent", NULL);
+
+	g_assert_true(g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+}
+
+static Session *with_agent(Fake *fake, gboolean terminal, const char *dir, const char *command)
+{
+	g_autofree char *path = g_strdup_printf("%s:%s", dir, g_getenv("PATH"));
+
+	return session_start(fake, terminal, (const char *const[]){CTL, command, "work", NULL}, (const char *const[]){"PATH", path, NULL});
+}
+
+/* Denied on a terminal: polkit's agent may ask, once, and is gone when we are. */
+static void test_agent(void)
+{
+	g_autoptr(Fake) fake = fake_with_vms();
+	g_autofree char *dir = g_dir_make_tmp("agent-XXXXXX", NULL), *path = g_build_filename(dir, "pkttyagent", NULL);
+	g_autoptr(Session) job = NULL, plain = NULL, useless = NULL, silent = NULL, missing = NULL, broken = NULL;
+	g_autofree char *calls = NULL;
+
+	put_agent(dir, "#!/bin/sh\ntrap 'echo agent gone >/dev/tty; kill $!; exit' TERM\necho \"agent $*\" >/dev/tty\nread answer </dev/tty\n"
+		"eval \"exec $2>&-\"\nsleep 60 >/dev/null 2>&1 & wait\n");
+	fake->refuse = "org.carrel.Error.Denied";
+	fake->refuse_message = "needs a password";
+	fake->refuse_method = "Start";
+	job = with_agent(fake, TRUE, dir, "start");
+	session_expect(job, "agent --notify-fd ");
+	fake->refuse = NULL;
+	session_send(job, "yes\n");
+	ends(job, 0);
+	has(job->out->str, "--fallback");
+	has(job->out->str, "agent gone");
+	lacks(job->out->str, "needs a password");
+	g_free(fake_calls(fake));
+	fake->refuse = "org.carrel.Error.Denied";
+	fake->refuse_method = "Pause";
+	plain = with_agent(fake, TRUE, dir, "pause");
+	session_expect(plain, "agent --notify-fd ");
+	fake->refuse = NULL;
+	session_send(plain, "yes\n");
+	ends(plain, 0);
+	calls = fake_calls(fake);
+	has(calls, "Pause");
+	/* Denied again: that is the answer. */
+	fake->refuse = "org.carrel.Error.Denied";
+	useless = with_agent(fake, TRUE, dir, "pause");
+	session_expect(useless, "agent --notify-fd ");
+	session_send(useless, "no\n");
+	ends(useless, 4);
+	has(useless->out->str, "needs a password");
+	/* Nobody is there. */
+	silent = with_agent(fake, FALSE, dir, "pause");
+	ends(silent, 4);
+	lacks(silent->out->str, "agent");
+	put_agent(dir, "#!/bin/sh\nexit 127\n");
+	broken = with_agent(fake, TRUE, dir, "pause");
+	ends(broken, 4);
+	g_unlink(path);
+	missing = session_start(fake, TRUE, (const char *const[]){CTL, "pause", "work", NULL}, (const char *const[]){"PATH", dir, NULL});
+	ends(missing, 4);
+	g_rmdir(dir);
+}
+
 static void test_completion(void)
 {
 	g_autoptr(Fake) fake = fake_with_vms();
@@ -414,6 +479,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/carrelctl/terminal/edit-again", test_edit_again);
 	g_test_add_func("/carrelctl/terminal/get-safe", test_get_safe);
 	g_test_add_func("/carrelctl/terminal/watch", test_watch);
+	g_test_add_func("/carrelctl/terminal/agent", test_agent);
 	g_test_add_func("/carrelctl/terminal/completion", test_completion);
 	g_test_add_func("/carrelctl/terminal/completion-tab", test_completion_tab);
 	return g_test_run();
