@@ -45,6 +45,7 @@ struct Vm {
 	gboolean awaiting;
 	guint await_timer, console_timer, console_tries;
 	guint readers;           /* workers that look into its disks */
+	GCancellable *tidying;   /* what deletions of snapshots left behind is being merged, NULL: no */
 	GPtrArray *snapshots;    /* DiskSnapshot */
 	CarrelVm1 *api;
 	CarrelObjectSkeleton *object;
@@ -115,6 +116,13 @@ void memory_changed(Manager *manager); /* something that the balance depends on 
 gboolean memory_reserve(Job *job, const char *name, guint64 min, guint64 max, guint vcpus, guint64 *memory, GError **error);
 void memory_release(Manager *manager); /* worker: what was reserved is in use now, or not needed */
 gboolean memory_statistics(Manager *manager, GVariantDict *dict, GError **error);
+
+/* sound.c. Started anew for a new domain; else only if nothing serves it. */
+void sound_start(Manager *manager, const char *vm, guint domain, gboolean anew);
+void sound_stop(Manager *manager, const char *vm);
+
+/* disks.c: what nobody asked for need not be waited for. */
+void disks_tidy_stop_all(Manager *manager);
 
 /* shares.c */
 void shares_changed(Manager *manager);

@@ -63,6 +63,7 @@ static gboolean quit(gpointer data)
 		return quit_now(data);
 	daemon->quitting = TRUE;
 	sd_notify(0, "STOPPING=1");
+	disks_tidy_stop_all(&daemon->manager);
 	g_timeout_add(100, quit_when_idle, daemon);
 	g_timeout_add_seconds(QUIT_LIMIT, quit_now, daemon);
 	quit_when_idle(daemon);

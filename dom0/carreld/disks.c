@@ -212,12 +212,117 @@ Job *disks_delete_snapshot(Vm *vm, const char *name, GError **error)
 	return begin(vm, ACT_DELETE_SNAPSHOT, delete_work, work, error);
 }
 
+/* -- tidying: nobody asked for it, so nobody waits for it or hears of it ------------------------------------------------ */
+
+typedef struct {
+	Vm *vm;
+	Work *work;
+} Tidy;
+
+static void tidy_free(gpointer data)
+{
+	Tidy *tidy = data;
+
+	work_free(tidy->work);
+	vm_unref(tidy->vm);
+	g_free(tidy);
+}
+
+static void tidy_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	const Tidy *tidy = data;
+	GError *error = NULL;
+
+	(void)source;
+	if (disks_free_base(tidy->work->others, tidy->work->dir, tidy->work->vm, &error) &&
+	    disk_tidy(tidy->work->dir, disks_of(tidy->work), NULL, NULL, cancellable, &error))
+		g_task_return_boolean(task, TRUE);
+	else
+		g_task_return_error(task, error);
+}
+
+static void tidied(GObject *source, GAsyncResult *result, gpointer data)
+{
+	Vm *vm = ((Tidy *)g_task_get_task_data(G_TASK(result)))->vm;
+	g_autoptr(GError) error = NULL;
+
+	(void)source, (void)data;
+	vm->manager->busy--;
+	vm->manager->workers--;
+	g_clear_object(&vm->tidying);
+	if (!g_task_propagate_boolean(G_TASK(result), &error))
+		g_debug("VM %s: its disks are not tidied: %s", vm->name, error->message);
+	else if (!vm->job)
+		vm_refresh_disks(vm);
+}
+
+/* Without layers there is nothing to win. */
+static gboolean has_layers(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (g_str_has_suffix(name, ".snap"))
+			return TRUE;
+	return FALSE;
+}
+
+void disks_tidy(Vm *vm)
+{
+	Tidy *tidy;
+	Work *work;
+	GTask *task;
+
+	if (vm->tidying || vm->job || vm->readers || !vm->file || power_busy(vm->manager) || !has_layers(vm->dir) || !(work = work_new(vm, NULL, NULL)))
+		return;
+	work->others = disks_of_others(vm->manager, vm->name);
+	tidy = g_new0(Tidy, 1);
+	*tidy = (Tidy){ vm_ref(vm), work };
+	vm->tidying = g_cancellable_new();
+	vm->manager->busy++;
+	vm->manager->workers++;
+	task = g_task_new(NULL, vm->tidying, tidied, NULL);
+	g_task_set_task_data(task, tidy, tidy_free);
+	g_task_run_in_thread(task, tidy_thread);
+	g_object_unref(task);
+}
+
+void disks_tidy_stop(Vm *vm)
+{
+	if (vm && vm->tidying)
+		g_cancellable_cancel(vm->tidying);
+}
+
+void disks_tidy_stop_all(Manager *manager)
+{
+	GHashTableIter iter;
+	Vm *vm;
+
+	g_hash_table_iter_init(&iter, manager->vms);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&vm))
+		disks_tidy_stop(vm);
+}
+
+static gboolean is_tidy(Manager *manager, gpointer data, GError **error)
+{
+	(void)manager, (void)error;
+	return !((Vm *)data)->tidying;
+}
+
+void disks_tidy_wait(Vm *vm)
+{
+	while (!on_main(vm->manager, is_tidy, vm, NULL))
+		g_usleep(20000);
+}
+
 /* -- changed blocks: answered by the call itself ---------------------------------------------------------------------- */
 
 typedef struct {
 	Vm *vm;
 	GDBusMethodInvocation *invocation;
 	char *path, *qmp, *mark; /* mark NULL: a new one is wanted */
+	gboolean settle;         /* its disks were being tidied */
 } Read;
 
 static void read_free(gpointer data)
@@ -235,10 +340,13 @@ static void read_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 {
 	Read *read = data;
 	GError *error = NULL;
-	gpointer result = read->mark ? (gpointer)disk_changed(read->path, read->qmp, read->mark, &error) :
-		(gpointer)disk_mark(read->path, read->qmp, &error);
+	gpointer result;
 
 	(void)source, (void)cancellable;
+	if (read->settle)
+		disks_tidy_wait(read->vm);
+	result = read->mark ? (gpointer)disk_changed(read->path, read->qmp, read->mark, &error) :
+		(gpointer)disk_mark(read->path, read->qmp, &error);
 	if (result)
 		g_task_return_pointer(task, result, read->mark ? (GDestroyNotify)g_array_unref : g_free);
 	else
@@ -310,7 +418,8 @@ static void read_begin(Vm *vm, const char *name, const char *mark, GDBusMethodIn
 	}
 	read = g_new0(Read, 1);
 	*read = (Read){ .vm = vm_ref(vm), .invocation = invocation, .path = vm_disk_path(vm->dir, disk), .mark = g_strdup(mark),
-		.qmp = vm->domain ? vm_qmp_path(vm->manager, vm->name) : NULL };
+		.qmp = vm->domain ? vm_qmp_path(vm->manager, vm->name) : NULL, .settle = vm->tidying != NULL };
+	disks_tidy_stop(vm);
 	vm->readers++;
 	task = g_task_new(NULL, NULL, read_done, NULL);
 	g_task_set_task_data(task, read, read_free);

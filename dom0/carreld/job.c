@@ -78,6 +78,7 @@ typedef struct {
 	JobDone done;
 	gpointer data;
 	GDestroyNotify free;
+	Vm *settle[2]; /* whose disks were being tidied: not at the same time */
 } Run;
 
 static void run_free(gpointer data)
@@ -96,6 +97,9 @@ static void run_thread(GTask *task, gpointer source, gpointer data, GCancellable
 	GError *error = NULL;
 
 	(void)source, (void)cancellable;
+	for (gsize i = 0; i < G_N_ELEMENTS(run->settle); i++)
+		if (run->settle[i])
+			disks_tidy_wait(run->settle[i]);
 	if (run->run(run->job, run->data, &error))
 		g_task_return_boolean(task, TRUE);
 	else
@@ -131,7 +135,10 @@ void job_run(Job *job, JobRun run, gpointer data, GDestroyNotify free, JobDone d
 	Run *it = g_new0(Run, 1);
 	GTask *task = g_task_new(NULL, NULL, run_done, NULL);
 
-	*it = (Run){ job_ref(job), run, done, data, free };
+	*it = (Run){ job_ref(job), run, done, data, free, { job->vm && job->vm->tidying ? job->vm : NULL,
+		job->reads && job->reads->tidying ? job->reads : NULL } };
+	disks_tidy_stop(job->vm);
+	disks_tidy_stop(job->reads);
 	g_task_set_task_data(task, it, run_free);
 	job->worker = TRUE;
 	job->manager->workers++;

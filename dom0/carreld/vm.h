@@ -49,6 +49,10 @@ Job *disks_snapshot(Vm *vm, const char *name, const char *description, GError **
 Job *disks_revert(Vm *vm, const char *name, GError **error);
 Job *disks_delete_snapshot(Vm *vm, const char *name, GError **error);
 void disks_mark(Vm *vm, const char *disk, GDBusMethodInvocation *invocation);
+/* Off: wins back what deletions of snapshots left behind, unless there is something better to do; whoever wants the VM goes first. */
+void disks_tidy(Vm *vm);
+void disks_tidy_stop(Vm *vm);          /* main thread: asks it to end */
+void disks_tidy_wait(Vm *vm);          /* worker: until it has */
 void disks_changed(Vm *vm, const char *disk, const char *mark, GDBusMethodInvocation *invocation);
 GHashTable *disks_of_others(Manager *manager, const char *name); /* paths of the disk files of all VMs but that one */
 gboolean disks_free_base(GHashTable *others, const char *dir, const char *what, GError **error); /* worker */
