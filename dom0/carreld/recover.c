@@ -62,6 +62,8 @@ static void adopt(Manager *manager, Vm *vm, const HvDomain *domain)
 	g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	vm->wires = record ? g_steal_pointer(&record->wires) : NULL;
 	vm_attached(vm, domain->id);
+	if (vm->running->play || vm->running->record)
+		sound_start(manager, vm->name, domain->id, FALSE);
 	vm_set_state(vm, state_of(domain), NULL);
 	g_log_structured(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "CARREL_VM", vm->name, "MESSAGE", "VM %s runs on as domain %u", vm->name,
 		domain->id);
@@ -121,6 +123,7 @@ static void release(Manager *manager)
 			continue;
 		if (record && record->vault && !vault_close(vault, dir, &error))
 			g_warning("VM %s: its volume stays open: %s", name, error->message);
+		sound_stop(manager, name);
 		store_remove(manager, name);
 	}
 }

@@ -201,6 +201,8 @@ static gboolean announce(Manager *manager, gpointer data, GError **error)
 		vm->coming = run->domain;
 		vm_refresh(vm);
 	}
+	if (run->file->play || run->file->record)
+		sound_start(manager, run->name, run->domain, TRUE);
 	return TRUE;
 }
 
@@ -439,6 +441,7 @@ static void stopped(Job *job, gpointer data, GError *error)
 	if (run->problem)
 		carrel_fail(&instead, CARREL_ERROR_STATE, "VM %s: %s", vm->name, run->problem);
 	job_finish(job, strcmp(job->kind, "ForceOff") ? instead : NULL);
+	disks_tidy(vm);
 }
 
 /* after: off, or crashed because of problem. */

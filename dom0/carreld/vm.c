@@ -267,6 +267,7 @@ void vm_attached(Vm *vm, guint domain)
 	vm->domain = domain;
 	vm->coming = 0;
 	if (!domain) {
+		sound_stop(vm->manager, vm->name);
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;
 		g_array_set_size(vm->applied, 0);

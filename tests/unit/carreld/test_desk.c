@@ -5,14 +5,16 @@
 
 #include "rig.h"
 
+#define DESK "org.carrel.Desk"
+#define lacks(text, part) g_assert_null(strstr((text), (part)))
 #define SCREEN "[display]\nscreens=2\n[sound]\nplay=true\n"
 
-static void own_desk(Rig *rig, const char *method)
+static void own(Rig *rig, const char *method, const char *name)
 {
 	g_autoptr(GError) error = NULL;
 	gboolean request = !strcmp(method, "RequestName");
 	g_autoptr(GVariant) answer = g_dbus_connection_call_sync(rig->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-		"org.freedesktop.DBus", method, request ? g_variant_new("(su)", "org.carrel.Desk", 0) : g_variant_new("(s)", "org.carrel.Desk"),
+		"org.freedesktop.DBus", method, request ? g_variant_new("(su)", name, 0) : g_variant_new("(s)", name),
 		NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
 
 	g_assert_no_error(error);
@@ -64,7 +66,7 @@ TEST(test_served)
 
 	vm_define(rig, "work", SCREEN);
 	fake_set("behaviour", "view-ms", 30000);
-	own_desk(rig, "RequestName");
+	own(rig, "RequestName", DESK);
 	job = vm_job(rig, "work", "Start", NO_OPTIONS);
 	domain = until_announced(rig, "work", 0);
 	state = vm_state(rig, "work");
@@ -90,20 +92,75 @@ TEST(test_served)
 	assert_nothing_left(rig, "work");
 }
 
-TEST(test_record)
+static void on_unit(GDBusConnection *bus, const char *sender, const char *path, const char *interface, const char *method, GVariant *args,
+	GDBusMethodInvocation *invocation, gpointer data)
 {
+	GString *calls = data;
+	const char *unit;
+
+	(void)bus, (void)sender, (void)path, (void)interface;
+	g_variant_get(args, "(&ss)", &unit, NULL);
+	g_string_append_printf(calls, "%s %s\n", method, unit);
+	g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", "/job"));
+}
+
+#define METHOD(name) "<method name='" name "'><arg type='s' direction='in'/><arg type='s' direction='in'/><arg type='o' direction='out'/></method>"
+
+/* In systemd's place on this bus. */
+static guint be_systemd(Rig *rig, GString *calls)
+{
+	static const GDBusInterfaceVTable table = { .method_call = on_unit };
+	g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml("<node><interface name='org.freedesktop.systemd1.Manager'>"
+		METHOD("StartUnit") METHOD("RestartUnit") METHOD("StopUnit") "</interface></node>", NULL);
+
+	own(rig, "RequestName", "org.freedesktop.systemd1");
+	return g_dbus_connection_register_object(rig->bus, "/org/freedesktop/systemd1", info->interfaces[0], &table, calls, NULL, NULL);
+}
+
+static void until_called(GString *calls, const char *call)
+{
+	for (int i = 0; i < 4000 && !strstr(calls->str, call); i++) {
+		while (g_main_context_iteration(NULL, FALSE))
+			;
+		g_usleep(5000);
+	}
+	has(calls->str, call);
+}
+
+/* What may only be heard has no loudspeakers, and the reverse; a unit serves it, which outlives the daemon. */
+TEST(test_sound)
+{
+	g_autofree char *path = g_build_filename(rig->run, "sound", "work.env", NULL), *text = NULL, *wanted = NULL;
+	GString *calls = g_string_new(NULL);
+	guint object = be_systemd(rig, calls);
+
 	vm_define(rig, "work", "[sound]\nrecord=true\n");
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	g_assert_cmpuint(fake_get("work", "record"), ==, 1);
 	g_assert_cmpuint(fake_get("work", "play"), ==, 0);
 	g_assert_cmpuint(fake_get("work", "screens"), ==, 0);
+	wanted = g_strdup_printf("CARREL_VM=work\nCARREL_DOMAIN=%u\n", fake_running("work"));
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, wanted);
+	until_called(calls, "RestartUnit carrel-sound@work.service");
+	g_string_truncate(calls, 0);
+	rig_kill(rig, SIGKILL);
+	rig_start(rig);
+	until_called(calls, "StartUnit carrel-sound@work.service");
+	lacks(calls->str, "Re");
+	lacks(calls->str, "Stop");
+	vm_run(rig, "work", "ForceOff", NULL);
+	until_called(calls, "StopUnit carrel-sound@work.service");
+	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+	g_dbus_connection_unregister_object(rig->bus, object);
+	g_string_free(calls, TRUE);
 }
 
 /* The desk is there and its view doesn't come: told, and no more. */
 TEST(test_not_served)
 {
 	vm_define(rig, "work", SCREEN);
-	own_desk(rig, "RequestName");
+	own(rig, "RequestName", DESK);
 	fake_set("behaviour", "view-ms", 200);
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	vm_until(rig, "work", "running");
@@ -121,8 +178,8 @@ TEST(test_no_desk)
 	vm_define(rig, "work", SCREEN);
 	vm_define(rig, "server", NULL);
 	fake_set("behaviour", "view-ms", 30000);
-	own_desk(rig, "RequestName");
-	own_desk(rig, "ReleaseName");
+	own(rig, "RequestName", DESK);
+	own(rig, "ReleaseName", DESK);
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	g_assert_cmpint(g_get_monotonic_time() - start, <, 20 * G_USEC_PER_SEC);
 	g_assert_cmpuint(fake_get("work", "screens"), ==, 2);
@@ -142,7 +199,7 @@ TEST(test_force_off)
 
 	vm_define(rig, "work", SCREEN);
 	fake_set("behaviour", "view-ms", 60000);
-	own_desk(rig, "RequestName");
+	own(rig, "RequestName", DESK);
 	job = vm_job(rig, "work", "Start", NO_OPTIONS);
 	until_announced(rig, "work", 0);
 	vm_run(rig, "work", "ForceOff", NULL);
@@ -159,7 +216,7 @@ TEST(test_killed)
 
 	vm_define(rig, "work", SCREEN);
 	fake_set("behaviour", "view-ms", 60000);
-	own_desk(rig, "RequestName");
+	own(rig, "RequestName", DESK);
 	g_free(vm_job(rig, "work", "Start", NO_OPTIONS));
 	until_announced(rig, "work", 0);
 	rig_kill(rig, SIGKILL);
@@ -182,7 +239,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name) g_test_add("/desk/" #name, Rig, NULL, rig_up, name, rig_down)
 	ADD(test_served);
-	ADD(test_record);
+	ADD(test_sound);
 	ADD(test_not_served);
 	ADD(test_no_desk);
 	ADD(test_force_off);
