@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <xen/errno.h>
-
 #define SAVED_MAGIC 0x44435256u /* "VRCD" */
 
 /* A guest that floods its ring gets this much work done, then waits that long. */
@@ -239,31 +237,6 @@ static int handle(struct connector *c, const struct xendispl_req *req, struct xe
 	}
 }
 
-/* The protocol's errors are Xen's numbers. */
-static int32_t wire_error(int rc)
-{
-	switch (rc) {
-	case 0:
-		return 0;
-	case -ENOENT:
-		return -XEN_ENOENT;
-	case -EEXIST:
-		return -XEN_EEXIST;
-	case -ENOMEM:
-		return -XEN_ENOMEM;
-	case -ENOSPC:
-		return -XEN_ENOSPC;
-	case -E2BIG:
-		return -XEN_E2BIG;
-	case -EFAULT:
-		return -XEN_EFAULT;
-	case -EOPNOTSUPP:
-		return -XEN_EOPNOTSUPP;
-	default:
-		return -XEN_EINVAL;
-	}
-}
-
 /* An earlier life may have done it and not lived to say so. */
 static bool done_before(struct connector *c, const struct xendispl_req *req, int rc)
 {
@@ -292,7 +265,7 @@ static void answer(struct connector *c, const struct xendispl_req *req)
 	if (rc)
 		guest_mistake("domain %u: display request 0x%02x on connector %u refused: %s", c->display->bus.domid,
 			      req->operation, c->index, g_strerror(-rc));
-	resp.status = wire_error(rc);
+	resp.status = guest_error(rc);
 	/* In this order: the response overwrites the request, which could not be done again. */
 	guest_write(saved_of(c)->answered, c->ring.rsp_prod_pvt + 1);
 	*RING_GET_RESPONSE(&c->ring, c->ring.rsp_prod_pvt) = resp;

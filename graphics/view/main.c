@@ -1,84 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /* carrel-view DOMID: opens everything, closes the door behind it, and serves one VM until that is gone. */
 #include "sandbox.h"
+#include "service.h"
 #include "view.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <locale.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-struct service {
-	GMainLoop *loop;
-	int status;
-	int manager; /* socket of the service manager, or -1 */
-};
 
 static void on_ended(void *data, const char *problem)
 {
-	struct service *s = data;
-
-	if (problem) {
-		g_warning("%s", problem);
-		s->status = 1;
-	}
-	g_main_loop_quit(s->loop);
-}
-
-static gboolean on_signal(gpointer data)
-{
-	struct service *s = data;
-
-	g_main_loop_quit(s->loop);
-	return G_SOURCE_CONTINUE;
-}
-
-/* sd_notify(3) opens a socket each time, which the sandbox forbids: this one is opened before. */
-static int open_manager(void)
-{
-	const char *path = g_getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t len = path ? strlen(path) : 0;
-	int fd;
-
-	if (!len || len >= sizeof(address.sun_path))
-		return -1;
-	memcpy(address.sun_path, path, len);
-	if (path[0] == '@')
-		address.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static void tell_manager(const struct service *s, const char *what)
-{
-	if (s->manager >= 0 && send(s->manager, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		g_debug("service manager: %s", g_strerror(errno));
-}
-
-static gboolean on_watchdog(gpointer data)
-{
-	tell_manager(data, "WATCHDOG=1");
-	return G_SOURCE_CONTINUE;
-}
-
-static void start_watchdog(struct service *s)
-{
-	const char *period = g_getenv("WATCHDOG_USEC");
-	guint64 usec;
-
-	if (s->manager >= 0 && period && g_ascii_string_to_unsigned(period, 10, 2000, G_MAXUINT32, &usec, NULL))
-		g_timeout_add((guint)(usec / 2000), on_watchdog, s);
+	service_end(data, problem);
 }
 
 /* What a next life needs, in a file that is memory: it is there however this life ends. */
@@ -135,23 +71,16 @@ static bool parse(int *argc, char ***argv, uint32_t *domid, GError **error)
 
 static int serve(struct xen *xen, struct wl_display *wayland, const struct view_options *options, GError **error)
 {
-	struct service s = {.loop = g_main_loop_new(NULL, FALSE), .manager = open_manager()};
-	struct view *v = view_new(xen, wayland, options, on_ended, &s);
+	struct service *s = service_new();
+	struct view *v = view_new(xen, wayland, options, on_ended, s);
+	int status = 1;
 
-	g_unix_signal_add(SIGTERM, on_signal, &s);
-	g_unix_signal_add(SIGINT, on_signal, &s);
-	start_watchdog(&s);
 	g_message("domain %u: serving its screen and input", options->domid); /* opens the journal as well */
-	if (!no_sandbox && !sandbox_enter(error)) {
-		s.status = 1;
-	} else {
-		tell_manager(&s, "READY=1");
-		g_main_loop_run(s.loop);
-		tell_manager(&s, "STOPPING=1");
-	}
+	if (no_sandbox || sandbox_enter(NULL, error))
+		status = service_run(s);
 	view_free(v);
-	g_main_loop_unref(s.loop);
-	return s.status;
+	service_free(s);
+	return status;
 }
 
 static int run(int argc, char **argv, GError **error)

@@ -7,6 +7,14 @@
 
 #define SCREENS 4u /* as many as the stock front end has pipes */
 
+/* Bounds on what a guest may ask for. */
+#define GUEST_MAX_WIDTH   7680u
+#define GUEST_MAX_HEIGHT  4320u
+#define GUEST_MAX_BUFFERS 128u
+#define GUEST_MAX_FRAMES  256u
+/* All buffers of a guest together: four of the largest mode. */
+#define GUEST_MAX_BYTES (4ull * GUEST_MAX_WIDTH * GUEST_MAX_HEIGHT * 4)
+
 struct screen_ops {
 	/*
 	 * From now on the screen shows this picture, which stays readable until the next call. flip: the guest waits;

@@ -4,14 +4,9 @@
 #include "framebuffer.h"
 #include "input.h"
 #include "keyboard.h"
+#include "loop.h"
 
-#include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
-
-/* A guest that rings without end is listened to so often in a row; then its bell rests. */
-#define EVENTS_A_WHILE 64
-#define WHILE_MS       10
 
 struct view {
 	struct xen *xen;
@@ -22,10 +17,8 @@ struct view {
 	struct display *display;
 	struct keyboard *keyboard;
 	struct framebuffer *framebuffer;
-	guint events, store, listen, sweep;
-	unsigned heard;
-	gint64 since;
-	GArray *resting; /* uint32_t: ports to unmask when the while is over */
+	struct pv_loop *loop;
+	bool sweep;
 };
 
 static const char *const kinds[] = {"vdispl", "vinput", "vkbd", "vfb"};
@@ -202,7 +195,7 @@ static void update_device(struct view *v, struct xenbus *bus)
 {
 	xenbus_update(bus);
 	if (bus->gone)
-		v->sweep = v->sweep ? v->sweep : 1;
+		v->sweep = true;
 }
 
 static void add_display(struct view *v, uint32_t devid)
@@ -296,7 +289,7 @@ static void drop_framebuffer(struct view *v)
 /* Devices that the toolstack took away; not from within their own calls. */
 static void sweep(struct view *v)
 {
-	v->sweep = 0;
+	v->sweep = false;
 	if (v->display && display_bus(v->display)->gone)
 		drop_display(v);
 	if (v->keyboard && keyboard_bus(v->keyboard)->gone)
@@ -322,79 +315,31 @@ static void on_device_watch(struct view *v, const char *name)
 		sweep(v);
 }
 
-static gboolean on_store(gint fd G_GNUC_UNUSED, GIOCondition ready, gpointer data)
+static void on_watch(void *data, const char *token)
 {
-	struct view *v = data;
-	char *token;
-
-	if (ready & (G_IO_HUP | G_IO_ERR)) {
-		v->store = 0;
-		v->ended(v->data, "xenstored closed the connection");
-		return G_SOURCE_REMOVE;
-	}
-	/* One a round: a guest that writes its nodes in a loop doesn't keep the windows waiting. */
-	token = v->xen->ops->fired(v->xen);
-	if (!token)
-		return G_SOURCE_CONTINUE;
 	if (g_str_has_prefix(token, "device:"))
-		on_device_watch(v, token + strlen("device:"));
+		on_device_watch(data, token + strlen("device:"));
 	else if (g_str_has_prefix(token, "kind:"))
-		look_for(v, token + strlen("kind:"));
-	else if (!strcmp(token, "release") && !v->xen->ops->alive(v->xen, v->options.domid)) {
-		v->store = 0;
-		v->ended(v->data, NULL);
-		g_free(token);
-		return G_SOURCE_REMOVE;
-	}
-	g_free(token);
-	return G_SOURCE_CONTINUE;
+		look_for(data, token + strlen("kind:"));
 }
 
-/* Event channels. */
-
-static gboolean on_rested(gpointer data)
+static void on_event(void *data, uint32_t port)
 {
 	struct view *v = data;
 
-	v->listen = 0;
-	v->heard = 0;
-	for (unsigned i = 0; i < v->resting->len; i++)
-		v->xen->ops->unmask(v->xen, g_array_index(v->resting, uint32_t, i));
-	g_array_set_size(v->resting, 0);
-	return G_SOURCE_REMOVE;
+	if (!(v->display && display_event(v->display, port)) && !(v->keyboard && keyboard_event(v->keyboard, port)) &&
+	    v->framebuffer)
+		framebuffer_event(v->framebuffer, port);
 }
 
-static void unmask(struct view *v, uint32_t port)
-{
-	gint64 now = g_get_monotonic_time();
-
-	if (now - v->since > WHILE_MS * 1000) {
-		v->since = now;
-		v->heard = 0;
-	}
-	if (++v->heard <= EVENTS_A_WHILE) {
-		v->xen->ops->unmask(v->xen, port);
-		return;
-	}
-	g_array_append_val(v->resting, port);
-	if (!v->listen)
-		v->listen = g_timeout_add(WHILE_MS, on_rested, v);
-}
-
-static gboolean on_event(gint fd G_GNUC_UNUSED, GIOCondition ready G_GNUC_UNUSED, gpointer data)
+static void on_ended(void *data, const char *problem)
 {
 	struct view *v = data;
-	int port = v->xen->ops->pending(v->xen);
 
-	if (port < 0)
-		return G_SOURCE_CONTINUE;
-	/* Unmasked first: what comes while we work makes another event. */
-	unmask(v, (uint32_t)port);
-	if (!(v->display && display_event(v->display, (uint32_t)port)) &&
-	    !(v->keyboard && keyboard_event(v->keyboard, (uint32_t)port)) && v->framebuffer)
-		framebuffer_event(v->framebuffer, (uint32_t)port);
-	return G_SOURCE_CONTINUE;
+	v->ended(v->data, problem);
 }
+
+static const struct pv_listener listener = {.event = on_event, .watch = on_watch, .ended = on_ended};
 
 struct view *view_new(struct xen *xen, struct wl_display *wayland, const struct view_options *options,
 		      void (*ended)(void *data, const char *problem), void *data)
@@ -405,10 +350,8 @@ struct view *view_new(struct xen *xen, struct wl_display *wayland, const struct 
 	v->options = *options;
 	v->ended = ended;
 	v->data = data;
-	v->resting = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	v->windows = windows_new(wayland, options->title, options->app_id, 1, &windows_events, &sink, v);
-	v->events = g_unix_fd_add(xen->ops->events_fd(xen), G_IO_IN, on_event, v);
-	xen->ops->watch(xen, "@releaseDomain", "release");
+	v->loop = pv_loop_new(xen, options->domid, &listener, v);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		g_autofree char *dir = xenbus_back_dir(xen, kinds[i], options->domid);
 		g_autofree char *token = g_strdup_printf("kind:%s", kinds[i]);
@@ -416,7 +359,6 @@ struct view *view_new(struct xen *xen, struct wl_display *wayland, const struct 
 		if (served(v, kinds[i]))
 			xen->ops->watch(xen, dir, token); /* fires at once, which is the first look */
 	}
-	v->store = g_unix_fd_add(xen->ops->store_fd(xen), G_IO_IN | G_IO_HUP | G_IO_ERR, on_store, v);
 	return v;
 }
 
@@ -432,13 +374,7 @@ void view_free(struct view *v)
 		if (served(v, kinds[i]))
 			v->xen->ops->unwatch(v->xen, dir, token);
 	}
-	v->xen->ops->unwatch(v->xen, "@releaseDomain", "release");
-	if (v->listen)
-		g_source_remove(v->listen);
-	if (v->store)
-		g_source_remove(v->store);
-	g_source_remove(v->events);
-	g_array_unref(v->resting);
+	pv_loop_free(v->loop);
 	windows_free(v->windows);
 	g_free(v);
 }

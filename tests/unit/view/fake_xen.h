@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Xen in one process: a guest's memory with its grants, event channels, and a xenstore, under graphics/view's seam. */
+/* Xen in one process: a guest's memory with its grants, event channels, and a xenstore, under dom0/pv's seam. */
 #ifndef FAKE_XEN_H
 #define FAKE_XEN_H
 

@@ -58,7 +58,7 @@ static void view(struct wl_display *wayland)
 
 	fake_add_display(fake, 1, "800x600");
 	view_new(fake_xen(fake), wayland, &options, on_ended, NULL);
-	CHECK(sandbox_enter(&error));
+	CHECK(sandbox_enter(NULL, &error));
 	front_display_connect(&front, fake, 1);
 	front_buffer_new(&front, &a, 1, 640, 480);
 	front_buffer_new(&front, &b, 2, 640, 480);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The view's seam to Xen: what it needs of grants, event channels and xenstore, and no more. xen_real.c is it on
+ * A back end's seam to Xen: what it needs of grants, event channels and xenstore, and no more. xen_real.c is it on
  * libxengnttab, libxenforeignmemory, libxenevtchn and libxenstore; tests/unit/view/fake_xen.c is it in shared memory.
  */
-#ifndef VIEW_XEN_H
-#define VIEW_XEN_H
+#ifndef PV_XEN_H
+#define PV_XEN_H
 
 #include <glib.h>
 #include <stdbool.h>

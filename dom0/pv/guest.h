@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the back ends share: bounds on what a guest may ask for, its mistakes in the log, and reading memory it owns. */
-#ifndef VIEW_GUEST_H
-#define VIEW_GUEST_H
+/* What the back ends share: a guest's mistakes in the log, and reading memory that it owns. */
+#ifndef PV_GUEST_H
+#define PV_GUEST_H
 
 #include <glib.h>
 #include <stdint.h>
-
-#define GUEST_MAX_WIDTH   7680u
-#define GUEST_MAX_HEIGHT  4320u
-#define GUEST_MAX_BUFFERS 128u
-#define GUEST_MAX_FRAMES  256u
-/* All buffers of a guest together: four of the largest mode. */
-#define GUEST_MAX_BYTES (4ull * GUEST_MAX_WIDTH * GUEST_MAX_HEIGHT * 4)
 
 /* Memory that the guest writes at the same time is read once, here, and never through a plain lvalue again. */
 #define guest_read(p) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)
@@ -24,5 +17,7 @@
 
 /* A guest's mistake: logged, a handful a minute at most. */
 void guest_mistake(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* A negative errno as the PV protocols have it: theirs are Xen's numbers (xen/errno.h). */
+int32_t guest_error(int rc);
 
 #endif

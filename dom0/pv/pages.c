@@ -57,7 +57,7 @@ int pages_map(struct xen *xen, uint32_t domid, uint32_t directory, uint64_t size
 
 	if (!size)
 		return -EINVAL;
-	if (size > GUEST_MAX_BYTES)
+	if (size > PAGES_MAX_BYTES)
 		return -E2BIG;
 	count = count_pages(size);
 	refs = g_try_new(uint32_t, count);

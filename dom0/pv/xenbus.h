@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One back-end device and its way through the XenBus states (xen/io/xenbus.h), whatever protocol it speaks. */
-#ifndef VIEW_XENBUS_H
-#define VIEW_XENBUS_H
+#ifndef PV_XENBUS_H
+#define PV_XENBUS_H
 
 #include "xen.h"
 
