@@ -9,7 +9,7 @@ complain() {
 		bad=1
 	}
 }
-sources=$(find carrel meson.build hv dom0 tests docs installer graphics ui usb vdi \
+sources=$(find carrel meson.build hv dom0 tests docs installer graphics sound ui usb vdi \
 	\( -name __pycache__ -o -name '*.pyc' \) -prune -o -type f -print 2>/dev/null)
 code=$(printf '%s\n' "$sources" | grep -E '\.([chS]|def|lds|sh|py|build)$|^carrel$')
 

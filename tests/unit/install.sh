@@ -34,7 +34,9 @@ for unit in usr/lib/systemd/system/*.service; do
 	[ -f "$unit" ] || continue
 	# The program after the marks that may stand before it.
 	for program in $(sed -n 's/^Exec[A-Za-z]*=[-@:+!|]*\([^ ]*\).*/\1/p' "$unit"); do
-		[ -x ".$program" ] || [ -x "$program" ] || [ -x "$top/dom0/image/tree$program" ] || complain "$unit starts $program, which is not there"
+		# Unless the unit itself says that it may be missing.
+		grep -qx "ConditionPathExists=$program" "$unit" || [ -x ".$program" ] || [ -x "$program" ] ||
+			[ -x "$top/dom0/image/tree$program" ] || complain "$unit starts $program, which is not there"
 	done
 	for target in $(sed -n 's/^WantedBy=//p' "$unit"); do
 		[ -L "etc/systemd/system/$target.wants/${unit##*/}" ] || complain "$unit is not enabled for $target"
