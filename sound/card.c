@@ -10,6 +10,8 @@
 #define WORK_A_WAKEUP 64
 #define BREATHE_MS    4
 
+#define GOING_OUT_MS 1000
+
 struct card {
 	struct xenbus bus; /* first: of_bus() */
 	struct player *player;
@@ -17,7 +19,7 @@ struct card {
 	int recording; /* as published; -1: not yet */
 	struct stream *stream[CARD_MAX_STREAMS];
 	unsigned streams;
-	guint breathe;
+	guint breathe, going_out;
 };
 
 static struct card *of_bus(struct xenbus *bus)
@@ -42,14 +44,11 @@ static bool muted(void *data, bool record)
 }
 
 /* The sign that people see. Nothing is written while nothing changes: each write wakes the manager. */
-static void publish(void *data)
+static void publish(struct card *c, bool recording)
 {
-	struct card *c = data;
-	bool recording = false;
 	uint32_t state;
 
-	for (unsigned i = 0; i < c->streams; i++)
-		recording |= stream_recording(c->stream[i]);
+	g_clear_handle_id(&c->going_out, g_source_remove);
 	if (c->recording == recording)
 		return;
 	c->recording = recording;
@@ -60,13 +59,36 @@ static void publish(void *data)
 	g_debug("domain %u: %s", c->bus.domid, recording ? "records" : "does not record");
 }
 
-static const struct stream_owner stream_owner = {.permitted = permitted, .muted = muted, .changed = publish};
+static gboolean on_going_out(gpointer data)
+{
+	struct card *c = data;
+
+	c->going_out = 0;
+	publish(c, false);
+	return G_SOURCE_REMOVE;
+}
+
+/* It stays for a moment: what is short is seen as well, and a guest cannot make it flicker. */
+static void look_for_recording(void *data)
+{
+	struct card *c = data;
+	bool recording = false;
+
+	for (unsigned i = 0; i < c->streams; i++)
+		recording |= stream_recording(c->stream[i]);
+	if (recording || c->recording < 0)
+		publish(c, recording);
+	else if (c->recording && !c->going_out)
+		c->going_out = g_timeout_add(GOING_OUT_MS, on_going_out, c);
+}
+
+static const struct stream_owner stream_owner = {.permitted = permitted, .muted = muted, .changed = look_for_recording};
 
 static void read_policy(struct card *c)
 {
 	g_autofree char *path = g_build_path("/", c->bus.back, CARD_ALLOW, NULL);
 	g_autofree char *text = c->bus.xen->ops->read(c->bus.xen, 0, path);
-	g_auto(GStrv) words = g_strsplit(text ? text : "play", ",", -1);
+	g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
 
 	c->play = g_strv_contains((const char *const *)words, "play");
 	c->record = g_strv_contains((const char *const *)words, "record");
@@ -179,7 +201,7 @@ static void drop_streams(struct card *c)
 	g_clear_handle_id(&c->breathe, g_source_remove);
 	while (c->streams)
 		stream_free(c->stream[--c->streams]);
-	publish(c);
+	look_for_recording(c);
 }
 
 static int connect(struct xenbus *bus, bool again)
@@ -205,7 +227,10 @@ static void disconnect(struct xenbus *bus)
 
 static void destroy(struct xenbus *bus)
 {
-	g_free(of_bus(bus));
+	struct card *c = of_bus(bus);
+
+	g_clear_handle_id(&c->going_out, g_source_remove);
+	g_free(c);
 }
 
 static const struct xenbus_driver driver = {
@@ -231,6 +256,8 @@ void card_free(struct card *c, const char *token)
 	g_autofree char *allow = g_build_path("/", c->bus.back, CARD_ALLOW, NULL);
 
 	c->bus.xen->ops->unwatch(c->bus.xen, allow, token);
+	drop_streams(c);
+	publish(c, false);
 	xenbus_destroy(&c->bus, token);
 }
 
@@ -246,5 +273,5 @@ void card_update(struct card *c)
 		stream_policy(c->stream[i]);
 	xenbus_update(&c->bus);
 	if (!c->bus.gone)
-		publish(c);
+		look_for_recording(c);
 }

@@ -12,7 +12,8 @@
 /*
  * Between the manager and us, in the back end's directory, which no guest can write:
  * carrel-allow, the manager's: words of "play", "record" and "mute" (what it plays is not heard for now), with commas;
- * "play" while it is not there. carrel-recording, ours: 1 while the guest is given what a microphone hears, else 0.
+ * nothing is permitted while it is not there. carrel-recording, ours: 1 while the guest is given what a microphone hears, and
+ * a second longer, else 0.
  */
 #define CARD_ALLOW     "carrel-allow"
 #define CARD_RECORDING "carrel-recording"

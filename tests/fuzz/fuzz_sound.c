@@ -128,7 +128,7 @@ static bool allowed(const char *what)
 {
 	const char *words = fake_read(rig.fake, FAKE_BACK "/vsnd/7/0/" CARD_ALLOW);
 
-	return strstr(words ? words : "play", what);
+	return words && strstr(words, what);
 }
 
 static void check_permissions(void)
@@ -197,6 +197,7 @@ static void begin_rig(void)
 	}
 	fake_write(rig.fake, "1", FAKE_FRONT "/vsnd/0/state");
 	add(rig.fake, "vsnd", "vsnd");
+	fake_write(rig.fake, "play,record", FAKE_BACK "/vsnd/7/0/" CARD_ALLOW);
 	start();
 	publish();
 }
