@@ -149,11 +149,11 @@ static void cell_draw(uint32_t x, uint32_t y, char c)
 		((volatile uint16_t *)(screen.va + (size_t)y * fb->pitch))[x] = (uint16_t)(0x0700 | (uint8_t)c);
 		return;
 	}
-	const uint8_t *glyph = font[c > ' ' && c <= '~' ? c - ' ' : 0];
+	uint64_t glyph = font[c > ' ' && c <= '~' ? c - ' ' : 0];
 	unsigned bytes = fb->bpp / 8u;
 	for (unsigned row = 0; row < CELL_H; row++) {
 		uint8_t *p = screen.va + ((size_t)y * CELL_H + row) * fb->pitch + (size_t)x * CELL_W * bytes;
-		uint8_t bits = glyph[row / (CELL_H / FONT_ROWS)];
+		uint8_t bits = (uint8_t)(glyph >> 8 * (FONT_ROWS - 1 - row / (CELL_H / FONT_ROWS)));
 		if (fb->bpp == 32) {
 			for (unsigned i = 0; i < CELL_W; i++)
 				((volatile uint32_t *)p)[i] = bits >> (CELL_W - 1 - i) & 1 ? screen.ink : 0;

@@ -42,36 +42,20 @@ DEFINE_CR(0)
 DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
-static inline void outb(uint16_t p, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p));
-}
-static inline void outw(uint16_t p, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p));
-}
-static inline void outl(uint16_t p, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p));
-}
-static inline uint8_t inb(uint16_t p)
-{
-	uint8_t v;
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p));
-	return v;
-}
-static inline uint16_t inw(uint16_t p)
-{
-	uint16_t v;
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(p));
-	return v;
-}
-static inline uint32_t inl(uint16_t p)
-{
-	uint32_t v;
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p));
-	return v;
-}
+#define DEFINE_PORT(s, type)                                                                                           \
+	static inline void out##s(uint16_t p, type v)                                                                  \
+	{                                                                                                              \
+		__asm__ volatile("out" #s " %0, %1" ::"a"(v), "Nd"(p));                                                \
+	}                                                                                                              \
+	static inline type in##s(uint16_t p)                                                                           \
+	{                                                                                                              \
+		type v;                                                                                                \
+		__asm__ volatile("in" #s " %1, %0" : "=a"(v) : "Nd"(p));                                               \
+		return v;                                                                                              \
+	}
+DEFINE_PORT(b, uint8_t)
+DEFINE_PORT(w, uint16_t)
+DEFINE_PORT(l, uint32_t)
 static inline void sti(void)
 {
 	__asm__ volatile("sti" ::: "memory");

@@ -4,8 +4,8 @@
 
 #include "types.h"
 
-/* The boot console's letters (boot/font.c): ASCII 32 to 126, rows from the top, the leftmost dot in bit 7. */
+/* The boot console's letters (boot/font.c): ASCII 32 to 126, a byte a row, the top one highest, the leftmost dot in its bit 7. */
 #define FONT_ROWS 8
-extern const uint8_t font[95][FONT_ROWS];
+extern const uint64_t font[95];
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "domain.h"
 #include "errno.h"
+#include "ops.h"
 #include "types.h"
 
 /* Guest memory by linear address, of the vCPU that is current on this CPU (xen/guest.c). Walks the guest's own page tables
@@ -41,8 +42,9 @@ int copy_to_gpa(struct domain *d, gpa_t dst, const void *src, size_t n);
 struct exit;
 typedef int64_t hypercall_fn(struct vcpu *v, uint64_t *arg);
 #define HYPERCALL_ARGS 5
-hypercall_fn hypercall_event_channel_op, hypercall_grant_table_op, hypercall_sched_op, hypercall_vcpu_op,
-	hypercall_set_timer_op;
+hypercall_fn hypercall_memory_op, hypercall_multicall, hypercall_set_timer_op, hypercall_xen_version, hypercall_console_io,
+	hypercall_grant_table_op, hypercall_vm_assist, hypercall_vcpu_op, hypercall_sched_op, hypercall_event_channel_op,
+	hypercall_physdev_op, hypercall_hvm_op, hypercall_platform_op, hypercall_sysctl, hypercall_domctl;
 int64_t memory_op32(struct vcpu *v, const uint64_t *arg); /* xen/memory.c: from 32-bit code */
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg);
 /* True when a long operation should return -ERESTART: an interrupt is pending, another CPU waits for the core lock, or the time

@@ -39,7 +39,6 @@ static int64_t console_read(uint64_t *arg)
 	return n;
 }
 
-hypercall_fn hypercall_console_io;
 int64_t hypercall_console_io(struct vcpu *v, uint64_t *arg)
 {
 	if (!v->domain->is_dom0)

@@ -516,24 +516,17 @@ static int64_t domctl_getpageframeinfo3(struct vcpu *v, struct domain *d, struct
 	return 0;
 }
 
-static int64_t domctl_nothing(struct vcpu *v, struct domain *d, struct xen_domctl *op)
-{
-	(void)v, (void)d, (void)op;
-	return 0;
-}
-
 static int64_t domctl_dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
 	switch (op->cmd) {
-#define OP(name, fn)       case XEN_DOMCTL_##name: return fn(v, d, op);
-#define REFUSED(name, err) case XEN_DOMCTL_##name: return -err;
+#define OP(name)   case XEN_DOMCTL_##name: return domctl_##name(v, d, op);
+#define CASE(name) case XEN_DOMCTL_##name:
 #include "domctl_ops.def"
 	default:
 		return -ENOSYS;
 	}
 }
 
-hypercall_fn hypercall_domctl;
 int64_t hypercall_domctl(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_domctl op;

@@ -496,8 +496,8 @@ static int64_t evtchn_set_priority_op(struct vcpu *v, uint64_t *arg)
 int64_t hypercall_event_channel_op(struct vcpu *v, uint64_t *arg)
 {
 	switch ((uint32_t)arg[0]) {
-#define OP(name, fn)       case EVTCHNOP_##name: return fn(v, arg);
-#define REFUSED(name, err) case EVTCHNOP_##name: return -err;
+#define OP(name)   case EVTCHNOP_##name: return evtchn_##name##_op(v, arg);
+#define CASE(name) case EVTCHNOP_##name:
 #include "event_ops.def"
 	default:
 		return -ENOSYS;

@@ -233,7 +233,7 @@ static int16_t map_one(struct domain *ld, struct gnttab_map_grant_ref *op)
 }
 
 /* An array hypercall: arg[1] where, arg[2] how many. They are kept up to date for -ERESTART. */
-static int64_t map_op(struct vcpu *v, uint64_t *arg)
+static int64_t map_grant_ref_op(struct vcpu *v, uint64_t *arg)
 {
 	struct guest_window w = GUEST_WINDOW_INIT;
 	struct gnttab_map_grant_ref op;
@@ -298,7 +298,7 @@ static void finish_unmaps(struct domain *ld, const struct unmapped *u, unsigned 
 	}
 }
 
-static int64_t unmap_op(struct vcpu *v, uint64_t *arg)
+static int64_t unmap_grant_ref_op(struct vcpu *v, uint64_t *arg)
 {
 	struct guest_window w = GUEST_WINDOW_INIT;
 	struct unmapped done[BATCH];
@@ -540,7 +540,7 @@ static int16_t swap_one(struct domain *d, uint32_t ref_a, uint32_t ref_b)
 	return GNTST_okay;
 }
 
-static int64_t swap_op(struct vcpu *v, uint64_t *arg)
+static int64_t swap_grant_ref_op(struct vcpu *v, uint64_t *arg)
 {
 	struct guest_window w = GUEST_WINDOW_INIT;
 	struct gnttab_swap_grant_ref op;
@@ -564,8 +564,8 @@ int64_t hypercall_grant_table_op(struct vcpu *v, uint64_t *arg)
 	if (unlikely((int32_t)arg[2] < 0))
 		return -EINVAL;
 	switch ((uint32_t)arg[0]) {
-#define OP(name, fn)       case GNTTABOP_##name: return fn(v, arg);
-#define REFUSED(name, err) case GNTTABOP_##name: return -err;
+#define OP(name)   case GNTTABOP_##name: return name##_op(v, arg);
+#define CASE(name) case GNTTABOP_##name:
 #include "grant_ops.def"
 	default:
 		return -ENOSYS;

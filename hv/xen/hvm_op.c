@@ -139,12 +139,11 @@ static int64_t hvm_get_time(struct vcpu *v, gva_t at)
 	return copy_to_guest(at, &t, sizeof(t));
 }
 
-hypercall_fn hypercall_hvm_op;
 int64_t hypercall_hvm_op(struct vcpu *v, uint64_t *arg)
 {
 	switch (arg[0]) {
-#define OP(name, fn)       case HVMOP_##name: return fn(v, arg[1]);
-#define REFUSED(name, err) case HVMOP_##name: return -err;
+#define OP(name)   case HVMOP_##name: return hvm_##name(v, arg[1]);
+#define CASE(name) case HVMOP_##name:
 #include "hvm_ops.def"
 	default:
 		return -ENOSYS;

@@ -13,33 +13,15 @@
 #include <xen/sched.h>
 #include <xen/version.h>
 
-#define HYPERCALL(name, fn) hypercall_fn fn;
-#define REFUSED(name, err)
-#include "hypercalls.def"
-
-static int64_t refuse_ENOSYS(struct vcpu *v, uint64_t *arg)
-{
-	(void)v, (void)arg;
-	return -ENOSYS;
-}
-
-static int64_t refuse_EOPNOTSUPP(struct vcpu *v, uint64_t *arg)
-{
-	(void)v, (void)arg;
-	return -EOPNOTSUPP;
-}
-
-static hypercall_fn *const table[64] = {
-#define HYPERCALL(name, fn) [__HYPERVISOR_##name] = fn,
-#define REFUSED(name, err)  [__HYPERVISOR_##name] = refuse_##err,
-#include "hypercalls.def"
-};
-
 int64_t hypercall_dispatch(struct vcpu *v, uint64_t nr, uint64_t *arg)
 {
-	hypercall_fn *fn = nr < ARRAY_SIZE(table) ? table[nr] : NULL;
-
-	return likely(fn) ? fn(v, arg) : -ENOSYS;
+	switch (nr) {
+#define OP(name)   case __HYPERVISOR_##name: return hypercall_##name(v, arg);
+#define CASE(name) case __HYPERVISOR_##name:
+#include "hypercalls.def"
+	default:
+		return -ENOSYS;
+	}
 }
 
 /* From 32-bit code: what GRUB's PVH image needs to find and load a 64-bit kernel. Structures are the same at both widths, but
@@ -139,7 +121,8 @@ int64_t hypercall_vm_assist(struct vcpu *v, uint64_t *arg)
 }
 
 /* 32 bytes a stub, by hypercall number: mov $nr, %eax; vmcall or vmmcall; ret (xen/arch-x86/xen-x86_64.h). */
-#define STUB_SIZE 32
+#define STUB_SIZE     32
+#define NR_HYPERCALLS 64
 int hypercall_page_write(struct vcpu *v, uint64_t msr_value)
 {
 	/* Low 12 bits: which page; there is one. */
@@ -149,7 +132,7 @@ int hypercall_page_write(struct vcpu *v, uint64_t msr_value)
 	if (!page)
 		return -EINVAL;
 	memset(page, 0xcc, PAGE_SIZE);
-	for (uint32_t nr = 0; nr < ARRAY_SIZE(table); nr++) {
+	for (uint32_t nr = 0; nr < NR_HYPERCALLS; nr++) {
 		uint8_t *s = page + nr * STUB_SIZE;
 
 		s[0] = 0xb8;

@@ -549,7 +549,7 @@ static struct domain *get_domain(struct vcpu *v, uint64_t *arg, int *err)
 }
 
 /* No memory is populated on demand: xl only wants to hear that there is nothing to adjust (libxl_set_memory_target). */
-static int64_t memory_pod_target(struct vcpu *v, uint64_t *arg)
+static int64_t memory_get_pod_target(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_pod_target p;
 	struct domain *d;
@@ -565,6 +565,11 @@ static int64_t memory_pod_target(struct vcpu *v, uint64_t *arg)
 	p.tot_pages = d->tot_pages;
 	p.pod_cache_pages = p.pod_entries = 0;
 	return copy_to_guest(arg[1], &p, sizeof(p));
+}
+
+static int64_t memory_set_pod_target(struct vcpu *v, uint64_t *arg)
+{
+	return memory_get_pod_target(v, arg);
 }
 
 static int64_t memory_current_reservation(struct vcpu *v, uint64_t *arg)
@@ -639,12 +644,11 @@ int64_t memory_op32(struct vcpu *v, const uint64_t *arg)
 	}
 }
 
-hypercall_fn hypercall_memory_op;
 int64_t hypercall_memory_op(struct vcpu *v, uint64_t *arg)
 {
 	switch (arg[0] & CMD_MASK) {
-#define OP(name, fn)       case XENMEM_##name: return fn(v, arg);
-#define REFUSED(name, err) case XENMEM_##name: return -err;
+#define OP(name)   case XENMEM_##name: return memory_##name(v, arg);
+#define CASE(name) case XENMEM_##name:
 #include "memory_ops.def"
 	default:
 		return -ENOSYS;

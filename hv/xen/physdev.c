@@ -42,21 +42,13 @@ static int64_t physdev_pci_device_remove(struct vcpu *v, gva_t at)
 	return 0;
 }
 
-/* What the core knows already (MCFG, virtual I/O APIC, MSI-X tables) and need not be told. */
-static int64_t physdev_nothing(struct vcpu *v, gva_t at)
-{
-	(void)v, (void)at;
-	return 0;
-}
-
-hypercall_fn hypercall_physdev_op;
 int64_t hypercall_physdev_op(struct vcpu *v, uint64_t *arg)
 {
 	if (!v->domain->is_dom0)
 		return -ENOSYS;
 	switch (arg[0]) {
-#define OP(name, fn)       case PHYSDEVOP_##name: return fn(v, arg[1]);
-#define REFUSED(name, err) case PHYSDEVOP_##name: return -err;
+#define OP(name)   case PHYSDEVOP_##name: return physdev_##name(v, arg[1]);
+#define CASE(name) case PHYSDEVOP_##name:
 #include "physdev_ops.def"
 	default:
 		return -ENOSYS;

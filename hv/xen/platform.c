@@ -82,15 +82,14 @@ static int64_t platform_get_cpuinfo(struct xen_platform_op *op)
 static int64_t platform_dispatch(struct xen_platform_op *op)
 {
 	switch (op->cmd) {
-#define OP(name, fn)       case XENPF_##name: return fn(op);
-#define REFUSED(name, err) case XENPF_##name: return -err;
+#define OP(name)   case XENPF_##name: return platform_##name(op);
+#define CASE(name) case XENPF_##name:
 #include "platform_ops.def"
 	default:
 		return -ENOSYS;
 	}
 }
 
-hypercall_fn hypercall_platform_op;
 int64_t hypercall_platform_op(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_platform_op op;

@@ -94,8 +94,8 @@ static int64_t poll_op(struct vcpu *v, uint64_t *arg)
 int64_t hypercall_sched_op(struct vcpu *v, uint64_t *arg)
 {
 	switch ((uint32_t)arg[0]) {
-#define OP(name, fn)       case SCHEDOP_##name: return fn(v, arg);
-#define REFUSED(name, err) case SCHEDOP_##name: return -err;
+#define OP(name)   case SCHEDOP_##name: return name##_op(v, arg);
+#define CASE(name) case SCHEDOP_##name:
 #include "sched_ops.def"
 	default:
 		return -ENOSYS;

@@ -199,15 +199,14 @@ static int64_t sysctl_get_cpu_levelling_caps(struct xen_sysctl *op)
 static int64_t sysctl_dispatch(struct xen_sysctl *op)
 {
 	switch (op->cmd) {
-#define OP(name, fn)       case XEN_SYSCTL_##name: return fn(op);
-#define REFUSED(name, err) case XEN_SYSCTL_##name: return -err;
+#define OP(name)   case XEN_SYSCTL_##name: return sysctl_##name(op);
+#define CASE(name) case XEN_SYSCTL_##name:
 #include "sysctl_ops.def"
 	default:
 		return -ENOSYS;
 	}
 }
 
-hypercall_fn hypercall_sysctl;
 int64_t hypercall_sysctl(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_sysctl op;

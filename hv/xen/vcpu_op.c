@@ -61,7 +61,7 @@ int64_t hypercall_set_timer_op(struct vcpu *v, uint64_t *arg)
 
 /* ---- sub-operations: v calls, t is the vCPU meant, at the address of the argument ---- */
 
-static int64_t set_singleshot_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t set_singleshot_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_set_singleshot_timer set;
 
@@ -80,7 +80,7 @@ static int64_t set_singleshot_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	return 0;
 }
 
-static int64_t stop_singleshot_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t stop_singleshot_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	(void)at;
 	if (v != t)
@@ -89,7 +89,7 @@ static int64_t stop_singleshot_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	return 0;
 }
 
-static int64_t set_periodic_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t set_periodic_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_set_periodic_timer set;
 
@@ -103,7 +103,7 @@ static int64_t set_periodic_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	return 0;
 }
 
-static int64_t stop_periodic_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t stop_periodic_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	(void)v;
 	(void)at;
@@ -223,7 +223,7 @@ static struct vcpu_runstate_info runstate_now(const struct vcpu *t)
 	return r;
 }
 
-static int64_t get_runstate_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t get_runstate_info_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_runstate_info r = runstate_now(t);
 
@@ -231,7 +231,7 @@ static int64_t get_runstate_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	return copy_to_guest(at, &r, sizeof(r));
 }
 
-static int64_t register_runstate_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t register_runstate_memory_area_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_runstate_info r = v == t ? t->runstate : runstate_now(t);
 	struct vcpu_register_runstate_memory_area area;
@@ -254,7 +254,7 @@ static int64_t register_vcpu_info_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	return vcpu_info_register(t, info.mfn, info.offset);
 }
 
-static int64_t register_time_op(struct vcpu *v, struct vcpu *t, gva_t at)
+static int64_t register_vcpu_time_memory_area_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_register_time_memory_area area;
 
@@ -285,8 +285,8 @@ int64_t hypercall_vcpu_op(struct vcpu *v, uint64_t *arg)
 	if (unlikely(!t))
 		return -ENOENT;
 	switch ((uint32_t)arg[0]) {
-#define OP(name, fn)       case VCPUOP_##name: return fn(v, t, arg[2]);
-#define REFUSED(name, err) case VCPUOP_##name: return -err;
+#define OP(name)   case VCPUOP_##name: return name##_op(v, t, arg[2]);
+#define CASE(name) case VCPUOP_##name:
 #include "vcpu_ops.def"
 	default:
 		return -ENOSYS;

@@ -143,12 +143,11 @@ static int64_t version_guest_handle(struct vcpu *v, gva_t at)
 	return copy_to_guest(at, v->domain->handle, sizeof(v->domain->handle));
 }
 
-hypercall_fn hypercall_xen_version;
 int64_t hypercall_xen_version(struct vcpu *v, uint64_t *arg)
 {
 	switch (arg[0]) {
-#define OP(name, fn)       case XENVER_##name: return fn(v, arg[1]);
-#define REFUSED(name, err) case XENVER_##name: return -err;
+#define OP(name)   case XENVER_##name: return version_##name(v, arg[1]);
+#define CASE(name) case XENVER_##name:
 #include "version_ops.def"
 	default:
 		return -ENOSYS;

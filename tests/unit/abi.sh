@@ -20,22 +20,24 @@ table() { # FILE: what is implemented, then what is refused, with the comment ab
 		sub(/ *\*\/$/, "", why)
 		next
 	}
-	/^(OP|HYPERCALL)\(/ {
-		nothing = /_nothing\)/
-		sub(/^[A-Z]*\(/, "")
-		sub(/,.*/, "")
-		done = done (done == "" ? "" : ", ") "`" $0 "`" (nothing ? " (does nothing)" : "")
-	}
-	/^REFUSED\(/ {
-		sub(/^REFUSED\(/, "")
-		name = $0
-		sub(/,.*/, "", name)
-		sub(/^[^,]*, */, "")
-		sub(/\).*/, "")
-		if ($0 != err)
+	/^[A-Z]+\(/ { # to the closing parenthesis, some lines below
+		while ($0 !~ /\)$/ && (getline more) > 0)
+			$0 = $0 more
+		kind = $0
+		sub(/\(.*/, "", kind)
+		sub(/^[A-Z]+\(/, "")
+		sub(/\)$/, "")
+		n = split($0, list, /, */)
+		for (i = kind == "REFUSED" ? 2 : 1; i <= n; i++) {
+			if (kind == "REFUSED")
+				names = names (names == "" ? "" : ", ") "`" list[i] "`"
+			else
+				done = done (done == "" ? "" : ", ") "`" list[i] "`" (kind == "NOTHING" ? " (does nothing)" : "")
+		}
+		if (kind == "REFUSED") {
+			err = list[1]
 			flush()
-		err = $0
-		names = names (names == "" ? "" : ", ") "`" name "`"
+		}
 	}
 	END {
 		flush()

@@ -33,15 +33,19 @@ static int64_t handler(uint64_t *arg)
 }
 #define hypercall_multicall unused_multicall
 #define hypercall_vm_assist unused_vm_assist
-#define HYPERCALL(name, fn)                                                                                            \
-	int64_t fn(struct vcpu *u, uint64_t *arg);                                                                     \
-	int64_t fn(struct vcpu *u, uint64_t *arg)                                                                      \
+#pragma push_macro("REFUSED")
+#undef REFUSED
+#define REFUSED(...)
+#define OP(name)                                                                                                       \
+	int64_t hypercall_##name(struct vcpu *u, uint64_t *arg);                                                       \
+	int64_t hypercall_##name(struct vcpu *u, uint64_t *arg)                                                        \
 	{                                                                                                              \
 		(void)u;                                                                                               \
 		return handler(arg);                                                                                   \
 	}
-#define REFUSED(name, err)
 #include "../../hv/xen/hypercalls.def"
+#undef OP
+#pragma pop_macro("REFUSED")
 #undef hypercall_multicall
 #undef hypercall_vm_assist
 
