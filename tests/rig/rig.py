@@ -85,6 +85,8 @@ def options(argv):
                    help="of the disk rig: cut the power N times at odd moments after the script is armed, and boot once more "
                         "(tests/rig/powercut.sh); --timeout is of each boot")
     p.add_argument("--seed", type=int, metavar="N", help="of --cuts: the moments of an earlier run again")
+    p.add_argument("--desktops", action="store_true",  # the driver chooses the image
+                   help="a disk image with the desktops Work and Personal, which is larger and made when first asked for")
     p.add_argument("--image", help=argparse.SUPPRESS)
     p.add_argument("--log", metavar="FILE", help="copy the console there (default: OUT/rig.log)")
     opts = p.parse_args(argv)
