@@ -335,9 +335,28 @@ static gboolean xl_destroy(Hv *hv, guint id, GError **error)
 	return rc == 0 || rc == ERROR_DOMAIN_NOTFOUND || hv_xl_failed(error, rc, "cannot destroy domain %u", id);
 }
 
+/* A request to suspend that the guest has not taken yet: it is not to do so when it goes on. */
+static void withdraw_suspend(HvXl *xl, guint id)
+{
+	g_autofree char *path = g_strdup_printf("/local/domain/%u/control/shutdown", id);
+	gboolean ended = FALSE;
+
+	while (!ended) {
+		xs_transaction_t t = xs_transaction_start(xl->store);
+		char *request = t ? xs_read(xl->store, t, path, NULL) : NULL;
+		gboolean open = request && !strcmp(request, "suspend") && xs_write(xl->store, t, path, "", 0);
+
+		free(request);
+		ended = !t || xs_transaction_end(xl->store, t, !open) || errno != EAGAIN;
+	}
+}
+
 static gboolean xl_pause(Hv *hv, guint id, GError **error)
 {
 	int rc = libxl_domain_pause(xl_of(hv)->ctx, id, NULL);
+
+	if (rc == 0)
+		withdraw_suspend(xl_of(hv), id);
 
 	return rc == 0 || hv_xl_failed(error, rc, "cannot pause domain %u", id);
 }
@@ -349,6 +368,21 @@ static gboolean xl_unpause(Hv *hv, guint id, GError **error)
 	return rc == 0 || hv_xl_failed(error, rc, "cannot unpause domain %u", id);
 }
 
+/* libxl 4.20 reports success, too, when it has given up waiting for a guest that did not take the request. */
+static int suspend(libxl_ctx *ctx, guint id)
+{
+	libxl_dominfo info;
+	int rc = libxl_domain_suspend_only(ctx, id, NULL);
+
+	libxl_dominfo_init(&info);
+	if (!rc)
+		rc = libxl_domain_info(ctx, &info, id);
+	if (!rc && !(info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND))
+		rc = ERROR_TIMEDOUT;
+	libxl_dominfo_dispose(&info);
+	return rc;
+}
+
 static gboolean xl_request(Hv *hv, guint id, HvReason what, GError **error)
 {
 	libxl_ctx *ctx = context_new(error);
@@ -358,7 +392,7 @@ static gboolean xl_request(Hv *hv, guint id, HvReason what, GError **error)
 	if (!ctx)
 		return FALSE;
 	if (what == HV_SUSPEND)
-		rc = libxl_domain_suspend_only(ctx, id, NULL);
+		rc = suspend(ctx, id);
 	else if (what == HV_REBOOT)
 		rc = libxl_domain_reboot(ctx, id, NULL);
 	else

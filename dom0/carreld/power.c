@@ -77,6 +77,7 @@ static void put_to_sleep(Manager *manager, Vm *vm)
 	/* It was asked and still runs. */
 	manager_notice(manager, "warning", vm, "%s did not suspend itself; it is paused while the machine sleeps.",
 		vm_title(vm));
+	vm->half_asleep = TRUE;
 	if (!run_pause(vm, TRUE, &error)) {
 		g_warning("VM %s: %s", vm->name, error->message);
 		g_hash_table_add(manager->power->left, g_strdup(vm->name));

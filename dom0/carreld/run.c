@@ -501,8 +501,12 @@ void run_stopped(Vm *vm, HvReason reason)
 	Job *job = vm->job;
 
 	if (reason == HV_SUSPEND) {
-		if (!job)
-			vm_set_state(vm, VM_SUSPENDED, NULL);
+		if (job)
+			return;
+		vm_set_state(vm, VM_SUSPENDED, NULL);
+		if (vm->half_asleep)
+			run_resume(vm, NULL);
+		vm->half_asleep = FALSE;
 		return;
 	}
 	if (!job)
@@ -644,6 +648,7 @@ Job *run_reboot(Vm *vm, guint timeout, GError **error)
 
 Job *run_suspend(Vm *vm, GError **error)
 {
+	vm->half_asleep = FALSE;
 	return ask(vm, ACT_SUSPEND, HV_SUSPEND, 0, error);
 }
 
@@ -659,6 +664,8 @@ static void resumed(Job *job, gpointer data, GError *error)
 	(void)data;
 	if (!error)
 		vm_set_state(job->vm, VM_RUNNING, NULL);
+	else if (power_busy(job->manager))
+		manager_notice(job->manager, "error", job->vm, "%s does not wake: %s", vm_title(job->vm), error->message);
 	job_finish(job, error);
 }
 

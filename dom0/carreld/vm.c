@@ -266,6 +266,7 @@ void vm_attached(Vm *vm, guint domain)
 		hv->ops->watch_demand(hv, domain, TRUE);
 	vm->domain = domain;
 	vm->coming = 0;
+	vm->half_asleep = FALSE;
 	if (!domain) {
 		sound_stop(vm->manager, vm->name);
 		vm->started = vm->demand = vm->memory_now = 0;

@@ -88,6 +88,16 @@ TEST(test_lid)
 	until_log("asleep\nawake\nasleep\nawake\n");
 }
 
+static gboolean sleeps(const char *vm)
+{
+	Fake *fake = fake_open();
+	g_autofree char *group = g_strdup_printf("%u", fake_domain(fake, vm));
+	gboolean asleep = g_key_file_has_key(fake->keys, group, "reason", NULL);
+
+	fake_close(fake, FALSE);
+	return asleep;
+}
+
 /* A guest that does not suspend itself is paused for the time. */
 TEST(test_deaf_sleeper)
 {
@@ -104,6 +114,16 @@ TEST(test_deaf_sleeper)
 		;
 	g_assert_cmpuint(rig->notices->len, >=, 1);
 	has((char *)rig->notices->pdata[rig->notices->len - 1], "paused");
+	/* It goes through with it late: nobody would wake it. */
+	fake_set("behaviour", "deaf", 0);
+	fake_reason("work", "suspend");
+	for (int i = 0; i < 4000 && sleeps("work"); i++)
+		g_usleep(5000);
+	g_assert_false(sleeps("work"));
+	vm_until(rig, "work", "running");
+	/* Once: after that it is its own will. */
+	fake_reason("work", "suspend");
+	vm_until(rig, "work", "suspended");
 }
 
 TEST(test_cannot_sleep)
