@@ -5,11 +5,14 @@
 #include <libxl_utils.h>
 #include <xenstore.h>
 #include <glib-unix.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "hv_xl.h"
+
+#define DISK_LIMIT 30 /* seconds for QEMU to open its images */
 
 /* GLib's and the rooms' children live beside libxl's: it must reap its own only. */
 static const libxl_childproc_hooks childproc = { .chldowner = libxl_sigchld_owner_libxl_always_selective_reap };
@@ -267,6 +270,48 @@ static char *xl_console(Hv *hv, guint id)
 
 /* -- life ------------------------------------------------------------------------------------------------------------- */
 
+/* The last line of what QEMU wrote for the VM, which says why it does not serve a disk. Free it. */
+static char *qemu_complaint(const char *vm)
+{
+	g_autofree char *path = g_strdup_printf("/var/log/xen/qemu-dm-%s.log", vm), *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL) || !*g_strchomp(text))
+		return g_strdup("it does not say why");
+	return g_strdup(strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text);
+}
+
+/* libxl does not look whether QEMU could open the disks: the guest would start without them. A back end that is ready is in
+ * XenbusStateInitWait (2) or later (xen/io/xenbus.h). */
+static gboolean disks_came_up(HvXl *xl, guint id, const char *vm, GError **error)
+{
+	g_autofree char *dir = g_strdup_printf("/local/domain/0/backend/qdisk/%u", id);
+	gint64 end = g_get_monotonic_time() + DISK_LIMIT * G_USEC_PER_SEC;
+	unsigned count = 0;
+	char **disks = xs_directory(xl->store, XBT_NULL, dir, &count);
+	gboolean ready = TRUE;
+
+	for (unsigned i = 0; i < count && ready; i++) {
+		g_autofree char *path = g_strdup_printf("%s/%s/state", dir, disks[i]);
+
+		for (;;) {
+			char *state = xs_read(xl->store, XBT_NULL, path, NULL);
+
+			ready = state && atoi(state) >= 2;
+			free(state);
+			if (ready || g_get_monotonic_time() > end)
+				break;
+			g_usleep(20000);
+		}
+	}
+	free(disks);
+	if (!ready) {
+		g_autofree char *why = qemu_complaint(vm);
+
+		g_set_error(error, CARREL_ERROR, CARREL_ERROR_FAILED, "VM %s: QEMU does not serve its disks: %s", vm, why);
+	}
+	return ready;
+}
+
 static gboolean xl_create(Hv *hv, const HvConfig *config, guint *id, GError **error)
 {
 	HvXl *xl = xl_of(hv);
@@ -284,11 +329,12 @@ static gboolean xl_create(Hv *hv, const HvConfig *config, guint *id, GError **er
 		return FALSE;
 	}
 	rc = libxl_domain_create_new(ctx, &domain, &domid, NULL, NULL);
-	if (rc) {
+	if (rc)
 		hv_xl_failed(error, rc, "cannot make the domain of VM %s", config->name);
-		if (domid && domid != (uint32_t)INVALID_DOMID)
-			libxl_domain_destroy(ctx, domid, NULL);
-	}
+	else if (!disks_came_up(xl, domid, config->name, error))
+		rc = ERROR_FAIL;
+	if (rc && domid && domid != (uint32_t)INVALID_DOMID)
+		libxl_domain_destroy(ctx, domid, NULL);
 	libxl_domain_config_dispose(&domain);
 	libxl_ctx_free(ctx);
 	*id = domid;

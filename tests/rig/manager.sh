@@ -38,7 +38,7 @@ in_guest() {
 	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
 	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do
 		n=$((n + 1))
-		[ $n -lt 120 ] || fail "$vm did not answer to: $*"
+		[ $n -lt 300 ] || fail "$vm did not answer to: $*"
 		sleep 1
 	done
 	return "$(sed -n "s/.*$mark=\([0-9]*\)=.*/\1/p" "$logs/guest-$vm.log" | tail -n 1)"
@@ -61,7 +61,7 @@ for vm in work personal; do
 	carrelctl new $vm --from debian --memory-max 1400M || fail "new $vm"
 	carrelctl start $vm || fail "start $vm"
 done
-for vm in work personal; do until_ok 400 "$vm has its console" prompt $vm; done
+for vm in work personal; do until_ok 900 "$vm has its console" prompt $vm; done
 for vm in work personal; do
 	until_ok 60 "$vm has its address" in_guest $vm "ip -4 addr | grep -q $(address $vm)"
 	in_guest $vm "ping -c 2 -W 5 192.0.2.2" || fail "$vm does not reach the world"
@@ -86,7 +86,7 @@ in_guest work "rm -rf /root/file /sbin/init /usr/lib/systemd; sync"
 carrelctl off work || fail "off"
 carrelctl revert --yes work before || fail "revert"
 carrelctl start work || fail "start after revert"
-until_ok 400 "work is back" prompt work
+until_ok 900 "work is back" prompt work
 in_guest work "grep -q precious /root/file" || fail "the snapshot lost what was in it"
 echo "manager: what was broken is whole again"
 
