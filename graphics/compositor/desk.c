@@ -252,6 +252,7 @@ gboolean desk_start(Desk *desk, GError **error)
 	desk->wayland = wayland_source_new(desk->display);
 	g_source_attach(desk->wayland, NULL);
 	desk->bus = bus_new(desk);
+	frame_show_splash(desk);
 	desk_update(desk);
 	return TRUE;
 }
@@ -269,6 +270,7 @@ void desk_free(Desk *desk)
 		wl_display_destroy_clients(desk->display);
 	g_clear_pointer(&desk->clip, clip_free);
 	g_clear_handle_id(&desk->label_source, g_source_remove);
+	g_clear_handle_id(&desk->splash_source, g_source_remove);
 	if (desk->xdg_shell)
 		screens_finish(desk);
 	layers_finish(desk);

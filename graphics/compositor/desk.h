@@ -143,6 +143,7 @@ struct Desk {
 	Vm *shown;      /* NULL: the switcher */
 	gboolean locked;
 	guint label_source; /* runs while labels are shown */
+	guint splash_source; /* runs while the switcher is waited for */
 	gboolean labels;
 	struct wl_protocol_logger *watcher; /* while a view is hung */
 	guint update_source;
@@ -203,6 +204,7 @@ void frame_add(Output *output);
 void frame_update(Output *output);
 void frame_remove(Output *output);
 void frame_show_labels(Desk *desk); /* for a while */
+void frame_show_splash(Desk *desk); /* until there is a switcher, or it takes too long */
 
 /* text.c. fg and bg: colours, bg with its alpha; width: where lines break, 0: nowhere. */
 typedef struct {

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#define MESSAGE_WIDTH 560
+#define MESSAGE_WIDTH  560
+#define SPLASH_SECONDS 20 /* that the switcher may take before a person needs another way to go on */
 
 static const float black[4] = {0, 0, 0, 1}, backdrop_colour[4] = {0.09f, 0.10f, 0.12f, 1}, dim_colour[4] = {0, 0, 0, 0.55f};
 static const float white[4] = {1, 1, 1, 1}, panel[4] = {0.13f, 0.14f, 0.17f, 0.94f};
@@ -129,6 +130,7 @@ static void update_message(Output *output, const Vm *vm)
 {
 	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 28, .radius = 14, .heading = TRUE};
 	g_autofree char *text = is_first(output) ? message_for(output->desk, vm) : NULL;
+	gboolean splash = text && !vm && output->desk->splash_source;
 
 	wlr_scene_node_set_enabled(&output->message.node->node, text != NULL);
 	wlr_scene_node_set_enabled(&output->dim->node, vm && (vm->view == VIEW_HUNG || vm->view == VIEW_FAILED));
@@ -136,9 +138,11 @@ static void update_message(Output *output, const Vm *vm)
 	if (!text)
 		return;
 	memcpy(style.fg, white, sizeof(style.fg));
-	memcpy(style.bg, panel, sizeof(style.bg));
+	memcpy(style.bg, splash ? backdrop_colour : panel, sizeof(style.bg));
+	if (splash)
+		style.font = "Sans 26";
 	style.width = MAX(MIN(MESSAGE_WIDTH, output->box.width - 4 * style.padding), 1);
-	text_set(&output->message, &style, text);
+	text_set(&output->message, &style, splash ? "Carrel" : text);
 	centre(&output->message, &output->box, FALSE);
 }
 
@@ -156,6 +160,20 @@ void frame_update(Output *output)
 		update_label(output, vm);
 	wlr_scene_node_set_enabled(&output->label.node->node, label);
 	update_message(output, vm);
+}
+
+static gboolean on_splash_time(gpointer data)
+{
+	Desk *desk = data;
+
+	desk->splash_source = 0;
+	desk_update(desk);
+	return G_SOURCE_REMOVE;
+}
+
+void frame_show_splash(Desk *desk)
+{
+	desk->splash_source = g_timeout_add_seconds(SPLASH_SECONDS, on_splash_time, desk);
 }
 
 static gboolean on_label_time(gpointer data)
