@@ -6,18 +6,18 @@ import argparse
 import fcntl
 import glob
 import hashlib
-import json
 import os
 import random
 import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from hands import Failed, Hands, Qmp
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -79,6 +79,9 @@ def options(argv):
     p.add_argument("--refused", metavar="WORD",
                    help="succeed when the core refuses to start with a message that has this word, on serial and on the screen")
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
+    p.add_argument("--vnc", action="store_true", help="lend a VNC viewer the screen, keyboard and pointer, and say where (amd)")
+    p.add_argument("--stay", action="store_true",
+                   help="of the disk rig: after a script that succeeded the machine stays on, until it is turned off or Ctrl-C")
     p.add_argument("--channel", choices=["ttyS1", "hvc0"], default="ttyS1",
                    help="what carries the script's output from the disk rig: a second serial port, or the console")
     p.add_argument("--cuts", type=int, default=0, metavar="N",
@@ -127,6 +130,7 @@ def payload(opts, run):
     shutil.copy(f"{small_parts()}/guest.cpio.gz", f"{tree}/guest/initramfs")
     shutil.copy(f"{HERE}/guest.cfg", f"{tree}/guest/guest.cfg")
     os.symlink("/boot/vmlinuz", f"{tree}/guest/vmlinuz")
+    shutil.copy(f"{HERE}/screen.sh", tree)
     if opts.script:
         shutil.copy(opts.script, f"{tree}/script")
     if opts.share:
@@ -151,6 +155,8 @@ def disk(opts, run, interactive, cut=None):
     words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
     if cut:
         words += f" carrel.acked={cut.acked} carrel.cuts={cut.left}"
+    if opts.stay:
+        words += " carrel.stay"
     if interactive:
         words += " carrel.rig=none"
     else:
@@ -170,6 +176,8 @@ def disk(opts, run, interactive, cut=None):
              "-device", f"virtio-blk-pci,drive=disk,bootindex=0,{virtio}",
              "-drive", f"if=none,id=payload,format=raw,readonly=on,file={cut and cut.payload or payload(opts, run)}",
              "-device", f"virtio-blk-pci,drive=payload,serial=carrelrig,{virtio}",
+             # A laptop's keyboard is the i8042's; the tablet is a pointer that can be put somewhere.
+             "-device", f"virtio-tablet-pci,{virtio}",
              "-nic", "none"]
     if cut:
         args += ["-drive", f"if=none,id=data,format=raw,cache=unsafe,file={cut.data}",
@@ -264,7 +272,8 @@ def qemu_base(opts, run, interactive):
             *([] if "iommu" in opts.without else ["-device", "intel-iommu,intremap=on"]),
             "-chardev", f"stdio,id=console,signal={'off' if interactive else 'on'}",
             "-serial", "chardev:console",
-            "-qmp", f"unix:{run}/qmp,server=on,wait=off"]
+            "-qmp", f"unix:{run}/qmp,server=on,wait=off",
+            *(["-vnc", "127.0.0.1:0,to=99"] if opts.vnc else [])]
     return args
 
 
@@ -322,8 +331,9 @@ class Cut:
 class Console:
     """Copies a console to stdout and to a log, and tells how the run ended."""
 
-    def __init__(self, log, cut=None):
+    def __init__(self, log, cut=None, stay=False):
         self.cut = cut
+        self.stay = stay
         self.log = open(log, "wb")
         self.partial = ""
         self.last = []
@@ -333,6 +343,7 @@ class Console:
         self.start = time.monotonic()
         self.quiet = False
         self.channel_partial = ""
+        self.hands = self.channel = None
 
     def feed(self, data):
         self.log.write(data)
@@ -352,6 +363,9 @@ class Console:
         lines = (self.channel_partial + data.decode("utf-8", "replace")).split("\n")
         self.channel_partial = lines.pop()
         for line in lines:
+            if line.startswith("@") and self.hands:
+                os.write(self.channel, (self.hands.answer(line.rstrip("\r")) + "\n").encode())
+                continue
             self.line(line)
             if self.cut:
                 self.cut.line(line)
@@ -375,18 +389,26 @@ class Console:
         if self.status is None:
             self.status = status
             self.ended = time.monotonic() + grace
+            if self.stay and status == 0:
+                self.ended = float("inf")
+                say("the machine stays on, until it is turned off at its screen or by Ctrl-C")
 
 
 def follow(opts, args, console, limit, interactive, source=None, channel=None):
     """Runs the emulator until the run ends; source is a file to tail instead of its stdout, and
-    channel a FIFO with the script's output."""
+    channel two FIFOs: from the script and to it."""
     deadline = time.monotonic() + limit if limit else None
     stdin = None if interactive else subprocess.DEVNULL
     proc = subprocess.Popen(args, stdin=stdin, stdout=subprocess.DEVNULL if source else subprocess.PIPE,
                             stderr=subprocess.DEVNULL if source else None,
                             start_new_session=not interactive)
     tail, shot, run = None, False, os.path.dirname(console.log.name)
-    extra = os.open(channel, os.O_RDWR | os.O_NONBLOCK) if channel else None
+    if opts.vnc and opts.cpu == "amd":
+        vnc_address(run)
+    extra = os.open(f"{channel}.out", os.O_RDWR | os.O_NONBLOCK) if channel else None
+    if channel:
+        console.channel = os.open(f"{channel}.in", os.O_RDWR | os.O_NONBLOCK)
+        console.hands = Hands(run, "/out/screens")
     try:
         while True:
             if extra is not None and select.select([extra], [], [], 0)[0]:
@@ -417,9 +439,11 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
                 return
             if console.ended and now > console.ended:
                 return
-            if deadline and now > deadline:
+            if deadline and now > deadline and not console.ended:
                 console.finish(TIMEOUT, 0)
                 return
+    except KeyboardInterrupt:
+        console.finish(130, 0)
     finally:
         if opts.refused:
             refusal(opts, run, console)
@@ -430,22 +454,21 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
 
 def qmp(run, command, **arguments):
     """What QEMU answers to one command; None if it can't be asked any more."""
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10)
     try:
-        s.connect(f"{run}/qmp")
-        stream = s.makefile("rw")
-        stream.readline()
-        for execute, values in (("qmp_capabilities", {}), (command, arguments)):
-            stream.write(json.dumps({"execute": execute, "arguments": values}) + "\n")
-            stream.flush()
-            answer = {}
-            while "return" not in answer and "error" not in answer:
-                answer = json.loads(stream.readline())
-        return answer.get("return")
-    except (OSError, ValueError) as e:
+        with Qmp(f"{run}/qmp") as connection:
+            return connection.ask(command, **arguments)
+    except (OSError, ValueError, Failed) as e:
         say(f"QEMU did not answer to {command}: {e}")
         return None
+
+
+def vnc_address(run):
+    for _ in range(50):
+        if os.path.exists(f"{run}/qmp"):
+            found = qmp(run, "query-vnc") or {}
+            say(f"the laptop's screen, for a VNC viewer on this machine: {found.get('host')}:{found.get('service')}")
+            return
+        time.sleep(0.1)
 
 
 def refusal(opts, run, console):
@@ -542,7 +565,7 @@ def cuts(opts, run, limit):
         console = Console(f"{run}/console.log", cut)
         console.quiet = not opts.console
         cut.at = None
-        follow(opts, disk(opts, run, False, cut), console, limit, False, channel=f"{run}/channel.out")
+        follow(opts, disk(opts, run, False, cut), console, limit, False, channel=f"{run}/channel")
         if console.status != CUT:
             say(f"{opts.cuts - cut.left} of {opts.cuts} power cuts were done")
             if console.status == 0 and cut.left:
@@ -561,7 +584,7 @@ def main():
     interactive = not opts.script and sys.stdin.isatty() and opts.cpu == "amd"
     limit = opts.timeout if opts.timeout is not None else (0 if interactive else 600)
     run = tempfile.mkdtemp(prefix="rig-", dir="/out" if opts.keep else "/tmp")
-    console = Console(f"{run}/console.log")
+    console = Console(f"{run}/console.log", stay=opts.stay)
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))
     try:
         if opts.cuts:
@@ -574,7 +597,7 @@ def main():
             args = disk(opts, run, interactive)
             apart = not interactive and opts.channel == "ttyS1"
             console.quiet = apart and bool(opts.script) and not opts.console
-            follow(opts, args, console, limit, interactive, channel=f"{run}/channel.out" if apart else None)
+            follow(opts, args, console, limit, interactive, channel=f"{run}/channel" if apart else None)
     finally:
         shutil.copy(console.log.name, opts.log or "/out/rig.log")
         if opts.cpu == "intel" and os.path.exists(f"{run}/bochs.log"):

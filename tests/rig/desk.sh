@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The desk on the laptop's own screen and keyboard: switcher, its dialogs and the lock by keys; what is typed reaches the desktop on
+# screen and no other; whatever is killed comes back, and so does the screen; an output that goes and comes. Runs in the service
+# domain of the disk rig that has Work and Personal (--desktops). "quick" in $1, or a machine without them: without desktops.
+set -u
+name=desk
+. /mnt/rig/screen.sh
+logs=/var/log/xen/console
+serial=0
+
+# in_guest VM COMMAND: types it on the VM's console as root; its status.
+in_guest() {
+	local vm=$1 n=0 tty mark
+	shift
+	serial=$((serial + 1))
+	mark="MARK-$serial"
+	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
+	# The mark is put together by the shell, so that its echo does not count.
+	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
+	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do
+		n=$((n + 1))
+		[ $n -lt 120 ] || fail "$vm did not answer to: $*"
+		sleep 1
+	done
+	return "$(sed -n "s/.*$mark=\([0-9]*\)=.*/\1/p" "$logs/guest-$vm.log" | tail -n 1)"
+}
+# pid UNIT: its main process; 0: none.
+pid() { systemctl show -P MainPID "$1"; }
+another() { [ "$(systemctl is-active "$1")" = active ] && [ "$(pid "$1")" != "$2" ]; }
+# kill_unit UNIT: it is back, as another process.
+kill_unit() {
+	local before
+	before=$(pid "$1")
+	[ "$before" -gt 0 ] || fail "$1 does not run"
+	kill -9 "$before"
+	until_ok 120 "$1 is back" another "$1" "$before"
+}
+# Minutes pass, figures and pictures of the cards change: the buttons at the top and the keys' line at the bottom stay.
+bottom="0 680 1280 120"
+switcher_is_back() { looks now 300 switcher "$bottom"; }
+
+until_ok 300 "the compositor runs" systemctl is-active carrel-desk
+until_ok 60 "its splash is on the screen" drawn splash
+until_ok 120 "the switcher runs" systemctl is-active carrel-switcher
+until_ok 120 "the manager answers" carrelctl list
+until_ok 60 "the switcher is on the screen" changed switcher 20000 splash
+sleep 5
+rig picture switcher
+
+# dialog PICTURE KEY: opens by KEY, and Escape closes it.
+dialog() {
+	rig key "$2"
+	until_ok 60 "$1 opens" changed "$1" 20000 switcher
+	sleep 3
+	rig picture "$1"
+	rig key esc
+	until_ok 60 "$1 closes" switcher_is_back
+}
+dialog new-vm n
+dialog settings s
+
+rig key ctrl-alt-l
+until_ok 30 "the screen is locked" desk_is Locked "b true"
+until_ok 60 "the lock is on the screen" changed lock 20000 switcher
+sleep 3
+rig picture lock
+rig key ctrl-alt-0 ctrl-alt-1
+rig type 'not this\n'
+sleep 10
+rig picture lock-refused
+desk_is Locked "b true" || fail "a wrong password opened the screen"
+desk_is Shown 's ""' || fail "a hotkey worked under the lock"
+rig type 'carrel\n'
+until_ok 60 "the password opens it" desk_is Locked "b false"
+until_ok 60 "the switcher is back" switcher_is_back
+
+# Killed while the screen is locked: it stays so.
+rig key ctrl-alt-l
+until_ok 30 "the screen is locked again" desk_is Locked "b true"
+kill_unit carrel-desk.service
+until_ok 60 "it is locked after a crash" desk_is Locked "b true"
+until_ok 120 "the lock is back on the screen" looks now 60000 lock
+rig type 'carrel\n'
+until_ok 60 "the password opens it still" desk_is Locked "b false"
+for unit in carrel-switcher.service carreld.service seatd.service; do
+	kill_unit $unit
+	until_ok 120 "the switcher is on the screen after $unit was killed" switcher_is_back
+done
+
+# An output that goes and comes, as far as the kernel lets a script pull its plug.
+connector=$(echo /sys/class/drm/card*-*)
+echo 'SUBSYSTEM=="drm", ACTION=="change", ENV{HOTPLUG}="1"' >/run/udev/rules.d/99-rig.rules
+udevadm control --reload
+plug() {
+	echo "$1" >"$connector/status"
+	udevadm trigger --action=change --subsystem-match=drm
+}
+plug off
+until_ok 60 "the compositor sees the output go" sh -c 'journalctl -b -u carrel-desk | grep -q "output .* is gone"'
+plug detect
+until_ok 60 "the screen is back" switcher_is_back
+
+[ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || { echo "$name: no desktops here; the rest is left out"; exit 0; }
+
+for vm in work personal; do until_ok 900 "the view of $vm lives" live $vm; done
+rig key ctrl-alt-1
+until_ok 30 "Ctrl+Alt+1 shows Work" shown work
+# Its wallpaper, its terminal: more colours than a console has.
+full() { drawn "$1" && [ "$answer" -ge 100 ]; }
+until_ok 900 "Work has drawn its desktop" full work
+rig key ctrl-alt-2
+until_ok 30 "Ctrl+Alt+2 shows Personal" shown personal
+until_ok 900 "Personal has drawn its desktop" full personal
+sleep 30
+rig picture personal
+rig key ctrl-alt-1
+sleep 10
+rig picture work
+rig type 'touch here; clear; echo typed into work\n'
+until_ok 60 "what is typed appears in Work" changed work-typed 500 work
+in_guest work "test -e /home/user/here" || fail "Work did not take what was typed"
+rig key ctrl-alt-2
+until_ok 30 "Personal again" shown personal
+sleep 10
+# A cursor may blink, the clock may go on.
+looks personal-after 1500 personal || fail "Personal's picture changed by $answer pixels"
+in_guest personal "test ! -e /home/user/here" || fail "Personal got what was typed into Work"
+echo "$name: what was typed is in Work alone"
+
+for unit in carrel-view@personal.service carrel-desk.service carreld.service; do
+	kill_unit $unit
+	rig key ctrl-alt-2
+	until_ok 120 "Personal is on the screen after $unit was killed" looks now 6000 personal
+done
+rig key ctrl-alt-0
+until_ok 30 "Ctrl+Alt+0 shows the switcher" shown ""
+sleep 10
+rig picture switcher-live
+[ "$(xl list | wc -l)" -ge 4 ] || fail "a VM is gone: $(xl list)"
+exit 0

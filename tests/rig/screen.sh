@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# For scripts that look at the laptop's screen and press its keys: ". /mnt/rig/screen.sh". They set $name, for their messages.
+export TERM=dumb
+
+fail() {
+	echo "$name: FAILED: $*"
+	echo "@picture failed" >"$CARREL_CHANNEL"
+	carrelctl list
+	systemctl --no-pager --failed
+	journalctl --no-pager -b -p warning -n 30
+	journalctl --no-pager -b -u carrel-desk -u carrel-switcher -u 'carrel-view@*' -u seatd -n 60
+	exit 1
+}
+# rig WORD…: asks the rig (README.md), and leaves in $answer what it says.
+rig() {
+	echo "@$*" >"$CARREL_CHANNEL"
+	IFS= read -r -t 120 answer <"$CARREL_CHANNEL"
+	case $answer in
+	ok*) answer=${answer#ok} && answer=${answer# } ;;
+	*) fail "rig $*: $answer" ;;
+	esac
+}
+# until_ok SECONDS WHAT COMMAND…: waits for the command to succeed.
+until_ok() {
+	local limit=$1 what=$2 start=$SECONDS
+	shift 2
+	until "$@" >/run/until_ok 2>&1; do
+		[ $((SECONDS - start)) -lt "$limit" ] || { cat /run/until_ok; fail "$what: not in $limit s"; }
+		sleep 0.5
+	done
+	echo "$name: $what (${SECONDS} s)"
+}
+# busctl's words for a property of the desk.
+desk_is() { [ "$(busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 "$1")" = "$2" ]; }
+shown() { desk_is Shown "s \"$1\""; }
+live() { busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 Views | grep -q "\"$1\" \"live\""; }
+# looks PICTURE MOST OTHER [AREA]: whether the screen, now PICTURE, has at most MOST pixels that are not as in OTHER.
+looks() {
+	rig picture "$1"
+	rig differ "$1" "$3" ${4:-}
+	[ "$answer" -le "$2" ]
+}
+# changed PICTURE LEAST OTHER [AREA]
+changed() {
+	rig picture "$1"
+	rig differ "$1" "$3" ${4:-}
+	[ "$answer" -ge "$2" ]
+}
+# drawn PICTURE: whether more than a colour or two are on the screen.
+drawn() {
+	rig picture "$1"
+	rig colours "$1"
+	[ "$answer" -gt 8 ]
+}
