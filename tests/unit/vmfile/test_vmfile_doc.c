@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* docs/vm-file.md has every key of the schema with its default and choices, no other, and an example that is right. */
+/* docs/vm-file.md has every key of the schema with its default and choices, no other, and an example that is right. So are
+ * the VM files of the templates and of the desktops made of them. */
 #include "schema.h"
 
 #include <string.h>
@@ -84,10 +85,32 @@ static void test_example(void)
 	g_assert_null(file->unknown[0]);
 }
 
+static void test_templates(void)
+{
+	static const struct {
+		const char *file;
+		gboolean template;
+		guint screens;
+	} shipped[] = {{"debian", TRUE, 0}, {"desktop/debian-desktop", TRUE, 1}, {"desktop/work", FALSE, 1}, {"desktop/personal", FALSE, 1}};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(shipped); i++) {
+		g_autofree char *path = g_strdup_printf(SOURCE "/dom0/template/%s.vm", shipped[i].file);
+		g_autoptr(GError) error = NULL;
+		g_autoptr(VmFile) file = vmfile_load(path, &error);
+
+		g_assert_no_error(error);
+		g_assert_null(file->unknown[0]);
+		g_assert_cmpint(file->template, ==, shipped[i].template);
+		g_assert_cmpuint(file->screens, ==, shipped[i].screens);
+		g_assert_cmpuint(file->disks->len, ==, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/vmfile/doc/keys", test_keys);
 	g_test_add_func("/vmfile/doc/example", test_example);
+	g_test_add_func("/vmfile/doc/templates", test_templates);
 	return g_test_run();
 }
