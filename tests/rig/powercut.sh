@@ -104,7 +104,7 @@ tell() { tail -n "$1" -F $log 2>/dev/null | sed -u -n 's/.*GUEST-RECORD \([0-9]*
 echo CARREL-CUT-ARMED
 tell +1
 life=1 n=0
-carrelctl --json snapshots cut | sed -n 's/.*"name" *: *"\(s[0-9-]*\)".*/\1/p' >/tmp/old
+carrelctl --json snapshots cut | grep -o '"name" *: *"[^"]*"' | cut -d'"' -f4 >/tmp/old # those that clones stood on, too
 while read -r name; do carrelctl snapshot-delete cut "$name" || fail "snapshot $name cannot be deleted"; done </tmp/old
 while :; do
 	n=$((n + 1))
