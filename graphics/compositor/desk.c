@@ -3,10 +3,14 @@
 #include "desk.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <libseat.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <wlr/backend/headless.h>
+#include <wlr/backend/session.h>
 #include <wlr/types/wlr_data_device.h>
 #include <wlr/types/wlr_fractional_scale_v1.h>
 #include <wlr/types/wlr_linux_dmabuf_v1.h>
@@ -184,6 +188,31 @@ static void make_globals(Desk *desk)
 	wlr_xdg_output_manager_v1_create(desk->display, desk->layout);
 }
 
+/* seatd, or the bus to logind, has ended: keyboard, pointer and screen went with it, and wlroots would read its end for ever.
+ * Nothing can be given back; a new process gets all of it anew. */
+static gboolean on_seat_gone(int fd, GIOCondition condition, gpointer data)
+{
+	(void)fd;
+	(void)condition;
+	(void)data;
+	g_critical("the seat is gone; starting over");
+	_exit(EXIT_FAILURE);
+}
+
+static void watch_seat(Desk *desk)
+{
+	GSource *source;
+	int fd = desk->session && desk->session->seat_handle ? libseat_get_fd(desk->session->seat_handle) : -1;
+
+	if (fd < 0)
+		return;
+	source = g_unix_fd_source_new(fd, G_IO_HUP | G_IO_ERR);
+	g_source_set_priority(source, G_PRIORITY_HIGH - 1);
+	g_source_set_callback(source, G_SOURCE_FUNC(on_seat_gone), NULL, NULL);
+	g_source_attach(source, NULL);
+	g_source_unref(source);
+}
+
 static gboolean make_backend(Desk *desk, GError **error)
 {
 	if (desk->options.headless)
@@ -251,6 +280,7 @@ gboolean desk_start(Desk *desk, GError **error)
 	}
 	desk->wayland = wayland_source_new(desk->display);
 	g_source_attach(desk->wayland, NULL);
+	watch_seat(desk);
 	desk->bus = bus_new(desk);
 	frame_show_splash(desk);
 	desk_update(desk);

@@ -83,13 +83,19 @@ until_ok 60 "it is locked after a crash" desk_is Locked "b true"
 until_ok 120 "the lock is back on the screen" looks now 60000 lock
 rig type 'carrel\n'
 until_ok 60 "the password opens it still" desk_is Locked "b false"
-for unit in carrel-switcher.service carreld.service seatd.service; do
+for unit in carrel-switcher.service carreld.service; do
 	kill_unit $unit
 	until_ok 120 "the switcher is on the screen after $unit was killed" switcher_is_back
 done
+# The compositor has its devices from seatd, and starts anew with it.
+before=$(pid carrel-desk)
+kill_unit seatd.service
+until_ok 40 "the compositor starts over when seatd was killed" another carrel-desk.service "$before"
+until_ok 120 "the switcher is on the screen after seatd was killed" switcher_is_back
 
 # An output that goes and comes, as far as the kernel lets a script pull its plug.
 connector=$(echo /sys/class/drm/card*-*)
+mkdir -p /run/udev/rules.d
 echo 'SUBSYSTEM=="drm", ACTION=="change", ENV{HOTPLUG}="1"' >/run/udev/rules.d/99-rig.rules
 udevadm control --reload
 plug() {
