@@ -37,7 +37,7 @@ rig picture lock
 rig type 'carrel\n'
 until_ok 60 "the password opens it" desk_is Locked "b false"
 for vm in work personal; do
-	until_ok 60 "$vm runs" running $vm
+	until_ok 300 "$vm runs" running $vm
 	if [ "$(carrelctl get $vm display screens 2>/dev/null || echo 0)" -gt 0 ]; then
 		until_ok 600 "the screen of $vm" live $vm
 		rig key ctrl-alt-$([ $vm = work ] && echo 1 || echo 2)
