@@ -200,6 +200,11 @@ static void show_devices(Card *card)
 	const char *const *devices = carrel_vm1_get_devices(card->vm);
 	guint n = devices ? g_strv_length((GStrv)devices) : 0;
 	gtk_container_foreach(GTK_CONTAINER(card->chips), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
+	if (carrel_vm1_get_recording(card->vm)) {
+		GtkWidget *chip = chip_new("microphone", _("Recording"));
+		ui_class(chip, "recording");
+		gtk_container_add(GTK_CONTAINER(card->chips), chip);
+	}
 	for (guint i = 0; i < MIN(n, CHIPS_MAX); i++) {
 		g_autofree char *text = text_safe(devices[i], DEVICE_MAX);
 		gtk_container_add(GTK_CONTAINER(card->chips), chip_new(device_icon(text), text));

@@ -60,7 +60,8 @@ typedef struct {
 } HvCounters;
 
 typedef struct Hv Hv;
-/* Something happened to some domain (it stopped, came or went), or a guest's memory figures changed: look. Main thread. */
+/* Something happened to some domain (it stopped, came or went), or a guest's memory figures changed, or
+ * it began or ceased to record: look. Main thread. */
 typedef void (*HvChanged)(gpointer data);
 
 /* Every call may be made from any thread, blocks, and may take long where it says so. */
@@ -81,6 +82,9 @@ typedef struct {
 	gboolean (*set_vcpus)(Hv *hv, guint id, guint vcpus, GError **error);
 	gboolean (*set_shares)(Hv *hv, guint id, guint weight, guint cap, GError **error);
 	char *(*console)(Hv *hv, guint id);                          /* its pseudo-terminal, NULL: none yet */
+	gboolean (*recording)(Hv *hv, guint id);                     /* its guest is given what a microphone hears */
+	/* What its sound may do from now on; a guest without sound is none the worse. */
+	gboolean (*permit)(Hv *hv, guint id, gboolean play, gboolean record, GError **error);
 	guint64 (*demand)(Hv *hv, guint id);                         /* bytes that it says it needs, 0: it doesn't say */
 	gboolean (*counters)(Hv *hv, guint id, HvCounters *counters); /* since its start */
 	void (*watch)(Hv *hv, HvChanged changed, gpointer data);     /* once, from the main thread */

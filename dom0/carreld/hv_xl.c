@@ -183,6 +183,16 @@ static gboolean xl_machine(Hv *hv, HvMachine *machine, GError **error)
 	return TRUE;
 }
 
+static gboolean xl_recording(Hv *hv, guint id)
+{
+	return hv_xl_recording(xl_of(hv)->store, id);
+}
+
+static gboolean xl_permit(Hv *hv, guint id, gboolean play, gboolean record, GError **error)
+{
+	return hv_xl_permit(xl_of(hv)->store, id, play, record, error);
+}
+
 static guint64 xl_demand(Hv *hv, guint id)
 {
 	char *text = store_read(xl_of(hv), id, HV_XL_DEMAND);
@@ -346,10 +356,9 @@ static gboolean xl_connect(Hv *hv, guint id, const HvConfig *config, gboolean wa
 	libxl_ctx *ctx = context_new(error);
 	gboolean connected;
 
-	(void)hv;
 	if (!ctx)
 		return FALSE;
-	connected = hv_xl_connect(ctx, id, config, wait, stop, error);
+	connected = hv_xl_connect(ctx, xl_of(hv)->store, id, config, wait, stop, error);
 	libxl_ctx_free(ctx);
 	return connected;
 }
@@ -572,8 +581,9 @@ static void xl_watch(Hv *hv, HvChanged changed, gpointer data)
 static void demand_free(gpointer data)
 {
 	Demand *demand = data;
-	g_autofree char *path = demand_path(demand->id);
+	g_autofree char *path = demand_path(demand->id), *recording = hv_xl_recording_path(demand->id);
 
+	xs_unwatch(demand->xl->watches, recording, "recording");
 	if (demand->rest)
 		g_source_remove(demand->rest);
 	else
@@ -584,6 +594,7 @@ static void demand_free(gpointer data)
 static void xl_watch_demand(Hv *hv, guint id, gboolean on)
 {
 	HvXl *xl = xl_of(hv);
+	g_autofree char *recording = hv_xl_recording_path(id);
 	Demand *demand;
 
 	if (!on) {
@@ -597,6 +608,7 @@ static void xl_watch_demand(Hv *hv, guint id, gboolean on)
 	demand->id = id;
 	g_hash_table_insert(xl->demands, GUINT_TO_POINTER(id), demand);
 	demand_listen(demand);
+	xs_watch(xl->watches, recording, "recording");
 }
 
 static void xl_free(Hv *hv)
@@ -618,7 +630,7 @@ static void xl_free(Hv *hv)
 }
 
 static const HvOps ops = { xl_list, xl_machine, xl_create, xl_connect, xl_mark, xl_destroy, xl_pause, xl_unpause, xl_request, xl_resume,
-	xl_set_memory, xl_set_vcpus, xl_set_shares, xl_console, xl_demand, xl_counters, xl_watch, xl_watch_demand, xl_free };
+	xl_set_memory, xl_set_vcpus, xl_set_shares, xl_console, xl_recording, xl_permit, xl_demand, xl_counters, xl_watch, xl_watch_demand, xl_free };
 
 Hv *hv_xl_new(const char *boot_loader, const char *vif_script, GError **error)
 {

@@ -25,7 +25,12 @@ typedef struct {
 /* hv_xl.c: sets the error to what libxl said last in this thread; FALSE. */
 gboolean hv_xl_failed(GError **error, int rc, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* hv_xl_devices.c */
-gboolean hv_xl_connect(libxl_ctx *ctx, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error);
+gboolean hv_xl_connect(libxl_ctx *ctx, struct xs_handle *store, guint id, const HvConfig *config, gboolean wait, GCancellable *stop,
+	GError **error);
+/* Between us and carrel-sound (sound/card.h): what it may let its guest do, and whether its guest records. */
+gboolean hv_xl_permit(struct xs_handle *store, guint id, gboolean play, gboolean record, GError **error);
+gboolean hv_xl_recording(struct xs_handle *store, guint id);
+char *hv_xl_recording_path(guint id);
 /* Before a domain is destroyed: libxl would wait ten seconds for a back end that isn't there. */
 void hv_xl_disconnect(struct xs_handle *store, guint id);
 

@@ -117,6 +117,42 @@ static int add_sound(Waiting *waiting, guint id, const HvConfig *config)
 	return rc;
 }
 
+/* -- what sound may do ------------------------------------------------------------------------------------------------ */
+
+static char *sound_path(guint id, const char *key)
+{
+	return g_strdup_printf("/local/domain/0/backend/vsnd/%u/0%s%s", id, *key ? "/" : "", key);
+}
+
+gboolean hv_xl_permit(struct xs_handle *store, guint id, gboolean play, gboolean record, GError **error)
+{
+	g_autofree char *path = sound_path(id, "carrel-allow"), *state = sound_path(id, "state");
+	const char *words = play && record ? "play,record" : play ? "play" : record ? "record" : "";
+	char *there = xs_read(store, XBT_NULL, state, NULL);
+
+	free(there);
+	if (!there || xs_write(store, XBT_NULL, path, words, strlen(words)))
+		return TRUE;
+	g_set_error(error, CARREL_ERROR, CARREL_ERROR_FAILED, "cannot tell the sound of domain %u what it may do: %s: %s", id, path,
+		g_strerror(errno));
+	return FALSE;
+}
+
+char *hv_xl_recording_path(guint id)
+{
+	return sound_path(id, "carrel-recording");
+}
+
+gboolean hv_xl_recording(struct xs_handle *store, guint id)
+{
+	g_autofree char *path = hv_xl_recording_path(id);
+	char *value = xs_read(store, XBT_NULL, path, NULL);
+	gboolean recording = value && !strcmp(value, "1");
+
+	free(value);
+	return recording;
+}
+
 /* In any thread. What is over already is not found, which is as good. */
 static void stop_waiting(GCancellable *stop, gpointer data)
 {
@@ -146,22 +182,26 @@ static int wait_for_all(Waiting *waiting)
 	return first;
 }
 
-gboolean hv_xl_connect(libxl_ctx *ctx, guint id, const HvConfig *config, gboolean wait, GCancellable *stop, GError **error)
+gboolean hv_xl_connect(libxl_ctx *ctx, struct xs_handle *store, guint id, const HvConfig *config, gboolean wait, GCancellable *stop,
+	GError **error)
 {
 	Waiting waiting = { .ctx = ctx };
+	gboolean permitted = TRUE;
 	int added = 0, served;
 	gulong handler;
 
 	if (config->screens && !(added = add_display(&waiting, id, config->screens)))
 		waiting.pending++;
-	if (!added && (config->play || config->record) && !(added = add_sound(&waiting, id, config)))
+	if (!added && (config->play || config->record) && !(added = add_sound(&waiting, id, config))) {
 		waiting.pending++;
+		permitted = hv_xl_permit(store, id, config->play, config->record, error);
+	}
 	handler = g_cancellable_connect(stop, G_CALLBACK(stop_waiting), &waiting, NULL);
-	if (!wait || added)
+	if (!wait || added || !permitted)
 		stop_waiting(NULL, &waiting);
 	served = wait_for_all(&waiting);
 	g_cancellable_disconnect(stop, handler);
-	if (g_cancellable_set_error_if_cancelled(stop, error))
+	if (!permitted || g_cancellable_set_error_if_cancelled(stop, error))
 		return FALSE;
 	if (added)
 		return hv_xl_failed(error, added, "cannot give domain %u its screen and sound", id);

@@ -56,6 +56,9 @@ void scan_now(Manager *manager)
 	for (GList *at = vms; at; at = at->next) {
 		Vm *vm = at->data;
 
+		/* That somebody is listening is told whatever else goes on. */
+		if (vm->domain)
+			carrel_vm1_set_recording(vm->api, manager->hv->ops->recording(manager->hv, vm->domain));
 		/* A job that doesn't wait for the guest looks for itself when it ends. */
 		if (vm->domain && (!vm->job || vm->awaiting))
 			look_at(vm, find(domains, vm->domain));

@@ -269,6 +269,7 @@ void vm_attached(Vm *vm, guint domain)
 	vm->half_asleep = FALSE;
 	if (!domain) {
 		sound_stop(vm->manager, vm->name);
+		carrel_vm1_set_recording(vm->api, FALSE);
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;
 		g_array_set_size(vm->applied, 0);
@@ -281,6 +282,15 @@ void vm_attached(Vm *vm, guint domain)
 	memory_changed(vm->manager);
 }
 
+/* A permission is taken away at once; one that is given counts for the devices that the VM was started with. */
+static void permit_sound(Vm *vm)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (vm->domain && !vm->manager->hv->ops->permit(vm->manager->hv, vm->domain, vm->file->play, vm->file->record, &error))
+		manager_notice(vm->manager, "error", vm, "%s: %s", vm_title(vm), error->message);
+}
+
 void vm_take_file(Vm *vm, VmFile *file)
 {
 	if (file != vm->file) {
@@ -289,6 +299,7 @@ void vm_take_file(Vm *vm, VmFile *file)
 	}
 	if (vm->state == VM_BROKEN)
 		vm_set_state(vm, VM_OFF, NULL);
+	permit_sound(vm);
 	vm_refresh_disks(vm);
 	vm_refresh(vm);
 	manager_networks_changed(vm->manager);

@@ -46,6 +46,7 @@ typedef struct {
 	char *name, *title;
 	float colour[4];
 	gboolean running; /* there is a domain, so there is to be a view */
+	gboolean recording; /* its guest hears the microphone */
 	int domain;
 	char *state; /* the manager's word for it */
 
@@ -227,6 +228,7 @@ Role client_role(struct wl_client *client, Vm **vm);
 /* vm.c: VMs and the starting of their views */
 Vm *vm_new(Desk *desk, const char *name);
 void vm_set(Vm *vm, const char *title, const char *colour, const char *state, int domain, gboolean running);
+void vm_set_recording(Vm *vm, gboolean recording); /* its guest hears the microphone */
 void vm_free(Vm *vm);
 void vm_restart_view(Vm *vm);
 void vm_connected(Vm *vm, int fd);

@@ -64,7 +64,26 @@ static void update_edges(Output *output, const Vm *vm)
 		wlr_scene_rect_set_color(output->edges[i], vm->colour);
 }
 
-static void update_label(Output *output, const Vm *vm)
+/* The VM's title, and who hears the microphone: on screen as long as somebody does. */
+static char *label_text(Desk *desk, const Vm *vm, gboolean *recording)
+{
+	GString *text = g_string_new(vm->title);
+
+	*recording = vm->recording;
+	if (vm->recording)
+		g_string_append(text, "  \u25cf recording");
+	for (guint i = 0; i < desk->vms->len; i++) {
+		const Vm *other = g_ptr_array_index(desk->vms, i);
+
+		if (other == vm || !other->recording)
+			continue;
+		*recording = TRUE;
+		g_string_append_printf(text, "  \u25cf %s is recording", other->title);
+	}
+	return g_string_free(text, FALSE);
+}
+
+static void update_label(Output *output, const Vm *vm, const char *text)
 {
 	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 12, .radius = 8, .tab = TRUE};
 	/* As the eye weighs the colours: dark letters on what is bright. */
@@ -72,7 +91,7 @@ static void update_label(Output *output, const Vm *vm)
 
 	memcpy(style.bg, vm->colour, sizeof(style.bg));
 	memcpy(style.fg, brightness > 0.6f ? black : white, sizeof(style.fg));
-	text_set(&output->label, &style, vm->title);
+	text_set(&output->label, &style, text);
 	centre(&output->label, &output->box, TRUE);
 }
 
@@ -150,14 +169,16 @@ void frame_update(Output *output)
 {
 	Desk *desk = output->desk;
 	const Vm *vm = desk->shown;
-	gboolean label = vm && (desk->labels || desk->config->label_seconds == 0 || vm->view != VIEW_LIVE);
+	gboolean recording = FALSE;
+	g_autofree char *text = vm ? label_text(desk, vm, &recording) : NULL;
+	gboolean label = vm && (desk->labels || desk->config->label_seconds == 0 || vm->view != VIEW_LIVE || recording);
 
 	place(output->backdrop, output->box.x, output->box.y, output->box.width, output->box.height);
 	wlr_scene_rect_set_color(output->backdrop, vm ? black : backdrop_colour);
 	place(output->lock_backdrop, output->box.x, output->box.y, output->box.width, output->box.height);
 	update_edges(output, vm);
 	if (vm)
-		update_label(output, vm);
+		update_label(output, vm, text);
 	wlr_scene_node_set_enabled(&output->label.node->node, label);
 	update_message(output, vm);
 }

@@ -68,6 +68,7 @@ static void update(Manager *manager, GDBusObject *object)
 	}
 	domain = carrel_vm1_get_domain_id(proxy);
 	vm_set(vm, carrel_vm1_get_title(proxy), carrel_vm1_get_colour(proxy), carrel_vm1_get_state(proxy), domain, domain >= 0);
+	vm_set_recording(vm, carrel_vm1_get_recording(proxy));
 	bus_changed(manager->desk->bus);
 }
 

@@ -188,6 +188,14 @@ void vm_set(Vm *vm, const char *title, const char *colour, const char *state, in
 	desk_update_later(vm->desk);
 }
 
+void vm_set_recording(Vm *vm, gboolean recording)
+{
+	if (vm->recording == recording)
+		return;
+	vm->recording = recording;
+	desk_update_later(vm->desk);
+}
+
 static gboolean name_ok(const char *name)
 {
 	gsize length = strlen(name);

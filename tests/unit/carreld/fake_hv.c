@@ -289,6 +289,20 @@ static char *f_console(Hv *hv, guint id)
 	return g_strdup_printf("/dev/pts/%u", id);
 }
 
+static gboolean f_recording(Hv *hv, guint id)
+{
+	g_autofree char *group = group_of(id);
+
+	(void)hv;
+	return get(group, "recording");
+}
+
+static gboolean f_permit(Hv *hv, guint id, gboolean play, gboolean record, GError **error)
+{
+	(void)hv;
+	return set(id, "may-play", play, error) && set(id, "may-record", record, error);
+}
+
 static guint64 f_demand(Hv *hv, guint id)
 {
 	Fake *fake = fake_open();
@@ -340,7 +354,7 @@ static void f_free(Hv *hv)
 }
 
 static const HvOps ops = { f_list, f_machine, f_create, f_connect, f_mark, f_destroy, f_pause, f_unpause, f_request, f_resume, f_set_memory,
-	f_set_vcpus, f_set_shares, f_console, f_demand, f_counters, f_watch, f_watch_demand, f_free };
+	f_set_vcpus, f_set_shares, f_console, f_recording, f_permit, f_demand, f_counters, f_watch, f_watch_demand, f_free };
 
 Hv *fake_hv_new(GError **error);
 Hv *fake_hv_new(GError **error)

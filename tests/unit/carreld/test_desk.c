@@ -156,6 +156,40 @@ TEST(test_sound)
 	g_string_free(calls, TRUE);
 }
 
+static gboolean recording(Rig *rig, const char *vm)
+{
+	g_autoptr(GVariant) value = vm_property(rig, vm, "Recording");
+
+	return g_variant_get_boolean(value);
+}
+
+/* Its back end says so, and everybody may know. */
+static void record(Rig *rig, gboolean on)
+{
+	g_autofree char *group = g_strdup_printf("%u", fake_running("work"));
+
+	fake_set(group, "recording", on);
+	for (int i = 0; i < 4000 && recording(rig, "work") != on; i++)
+		g_usleep(5000);
+	g_assert_cmpint(recording(rig, "work"), ==, on);
+}
+
+/* The sign follows the back end, and what the file permits follows the file. */
+TEST(test_recording)
+{
+	vm_define(rig, "work", "[sound]\nplay=true\nrecord=true\n");
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	g_assert_false(recording(rig, "work"));
+	record(rig, TRUE);
+	vm_do(rig, "work", "Set", g_variant_new("(sss)", "sound", "record", "false"));
+	g_assert_cmpuint(fake_get("work", "may-play"), ==, 1);
+	g_assert_cmpuint(fake_get("work", "may-record"), ==, 0);
+	record(rig, FALSE);
+	record(rig, TRUE);
+	vm_run(rig, "work", "ForceOff", NULL);
+	g_assert_false(recording(rig, "work"));
+}
+
 /* The desk is there and its view doesn't come: told, and no more. */
 TEST(test_not_served)
 {
@@ -240,6 +274,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add("/desk/" #name, Rig, NULL, rig_up, name, rig_down)
 	ADD(test_served);
 	ADD(test_sound);
+	ADD(test_recording);
 	ADD(test_not_served);
 	ADD(test_no_desk);
 	ADD(test_force_off);

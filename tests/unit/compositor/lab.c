@@ -446,6 +446,16 @@ void lab_vm(Lab *lab, const char *name, const char *title, guint32 colour, int d
 		wait_known(lab, name);
 }
 
+void lab_vm_recording(Lab *lab, const char *name, gboolean recording)
+{
+	g_autofree char *path = vm_path(name);
+	g_autoptr(GDBusObject) object = g_dbus_object_manager_get_object(G_DBUS_OBJECT_MANAGER(lab->server), path);
+	g_autoptr(CarrelVm1) vm = carrel_object_get_vm1(CARREL_OBJECT(object));
+
+	carrel_vm1_set_recording(vm, recording);
+	g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(vm));
+}
+
 void lab_vm_gone(Lab *lab, const char *name)
 {
 	g_autofree char *path = vm_path(name);

@@ -58,6 +58,7 @@ void lab_manager(Lab *lab, gboolean there);
 /* Once the desk knows that there is such a VM, if there is a manager to tell it. */
 void lab_vm(Lab *lab, const char *name, const char *title, guint32 colour, int domain);
 void lab_vm_gone(Lab *lab, const char *name);
+void lab_vm_recording(Lab *lab, const char *name, gboolean recording);
 void lab_two_vms(Lab *lab, Peer **work, Peer **personal); /* painted WORK and PERSONAL */
 
 char *lab_command(Lab *lab, const char *format, ...) G_GNUC_PRINTF(2, 3); /* what follows "ok" */

@@ -65,6 +65,29 @@ static void label_goes(void)
 	lab_free(lab);
 }
 
+/* As long as somebody hears the microphone, in front or behind, it is said on top of everything that a guest draws. */
+static void recording_stays(void)
+{
+	Lab *lab = lab_new("[frame]\nedge=4\nlabel-seconds=1\n");
+	Peer *work, *personal;
+
+	lab_two_vms(lab, &work, &personal);
+	lab_chord(lab, KEY_1);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK_FRAME);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK);
+	lab_vm_recording(lab, "work", TRUE);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK_FRAME);
+	lab_run(lab, 1300);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK_FRAME);
+	lab_vm_recording(lab, "work", FALSE);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK);
+	lab_vm_recording(lab, "personal", TRUE);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK_FRAME);
+	lab_vm_recording(lab, "personal", FALSE);
+	lab_wait_pixel(lab, OUT, 620, 8, WORK);
+	lab_free(lab);
+}
+
 static void keys_reach_one(void)
 {
 	Lab *lab = lab_new(NULL);
@@ -337,6 +360,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/screen/switching", switching);
 	g_test_add_func("/screen/label", label_goes);
+	g_test_add_func("/screen/recording", recording_stays);
 	g_test_add_func("/keys/one", keys_reach_one);
 	g_test_add_func("/keys/switching", keys_when_switching);
 	g_test_add_func("/keys/unplugged", keyboard_unplugged);

@@ -228,6 +228,10 @@ static void test_devices(Fixture *f, gconstpointer data)
 	WAIT_FOR(says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Webcam C920"));
 	carrel_vm1_set_devices(vm, none);
 	WAIT_FOR(!says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Webcam C920"));
+	carrel_vm1_set_recording(vm, TRUE);
+	WAIT_FOR(says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Recording"));
+	carrel_vm1_set_recording(vm, FALSE);
+	WAIT_FOR(!says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Zoo, Off, key 5"), "Recording"));
 }
 
 static void test_refused(Fixture *f, gconstpointer data)
