@@ -6,14 +6,6 @@
 
 #include <gio/gio.h>
 #include <locale.h>
-#include <sys/syscall.h>
-
-/* PipeWire's loops and threads, and its socket again when it comes back. The unit leaves AF_UNIX alone of all families. */
-static const int pipewire_calls[] = {
-	SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
-	SYS_socket, SYS_connect, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_clone, SYS_clone3, SYS_prctl, SYS_dup,
-	SYS_openat, SYS_newfstatat, SYS_access, SYS_readlink, SYS_getuid, SYS_geteuid, SYS_sched_getaffinity, -1,
-};
 
 static char *name, *title;
 static gboolean no_sandbox, version;
@@ -55,7 +47,7 @@ static int serve(struct xen *xen, uint32_t domid, struct player *player, GError 
 	int status = 1;
 
 	g_message("domain %u: serving its sound", domid); /* opens the journal as well */
-	if (no_sandbox || sandbox_enter(pipewire_calls, error))
+	if (no_sandbox || sandbox_enter(player_pipewire_calls, error))
 		status = service_run(service);
 	sound_free(sound);
 	service_free(service);

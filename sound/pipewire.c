@@ -10,10 +10,17 @@
 #include <glib-unix.h>
 #include <pipewire/pipewire.h>
 #include <spa/param/audio/format-utils.h>
+#include <sys/syscall.h>
 
 #define CONFIG "carrel-sound.conf"
 /* While a voice runs and PipeWire is away. */
 #define AGAIN_SECONDS 2
+
+/* Its loops and threads, and its socket again when it comes back. The unit leaves AF_UNIX alone of all families. */
+const int player_pipewire_calls[] = {
+	SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
+	SYS_socket, SYS_connect, SYS_getsockopt, SYS_setsockopt, SYS_clone, SYS_clone3, SYS_prctl, -1,
+};
 
 struct pw_player {
 	struct player base;

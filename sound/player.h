@@ -48,5 +48,7 @@ struct voice {
 
 /* PipeWire, at the place that its environment names. name: the VM's, of which its nodes get theirs; title: for people. */
 struct player *player_pipewire_new(const char *name, const char *title);
+/* The system calls that it needs in a sandbox, for sandbox_enter(). */
+extern const int player_pipewire_calls[];
 
 #endif

@@ -2,10 +2,15 @@
 /* The real player: alone, and with a PipeWire and a WirePlumber of its own where there are such programs. usage: test_player CONFIGS */
 #include "fake_xen.h"
 #include "player.h"
+#include "sandbox.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <xen/io/sndif.h>
 
 #define RATE 48000u
@@ -156,23 +161,34 @@ static void stop_server(struct server *s)
 	end(&s->pipewire);
 }
 
+static bool have_server(void)
+{
+	g_autofree char *pipewire = g_find_program_in_path("pipewire"), *wireplumber = g_find_program_in_path("wireplumber");
+
+	return pipewire && wireplumber;
+}
+
+static void prepare_server(struct server *s)
+{
+	s->dir = g_dir_make_tmp("carrel-sound-XXXXXX", NULL);
+	g_setenv("PIPEWIRE_RUNTIME_DIR", s->dir, TRUE);
+	g_setenv("XDG_STATE_HOME", s->dir, TRUE);
+	write_config(s->dir);
+}
+
 static void test_daemon(void)
 {
-	g_autofree char *have = g_find_program_in_path("pipewire"), *have_too = g_find_program_in_path("wireplumber");
 	struct server server = {0};
 	struct player *player;
 	struct ear played, recorded;
 	struct voice *play, *record;
 	uint64_t frames;
 
-	if (!have || !have_too) {
+	if (!have_server()) {
 		g_test_skip("there is no pipewire and wireplumber here");
 		return;
 	}
-	server.dir = g_dir_make_tmp("carrel-sound-XXXXXX", NULL);
-	g_setenv("PIPEWIRE_RUNTIME_DIR", server.dir, TRUE);
-	g_setenv("XDG_STATE_HOME", server.dir, TRUE);
-	write_config(server.dir);
+	prepare_server(&server);
 	start_server(&server);
 	player = player_pipewire_new("test", "Test");
 	play = open_voice(player, &played, false, false);
@@ -208,6 +224,57 @@ static void test_daemon(void)
 	player->ops->close(record);
 	player->ops->free(player);
 	stop_server(&server);
+	g_free(server.dir);
+}
+
+/* All of what it does after its start, within the sandbox, in a process of its own. */
+static void play_in_sandbox(void)
+{
+	struct player *player = player_pipewire_new("test", "Test");
+	g_autoptr(GError) error = NULL;
+	struct ear ear, hears;
+	struct voice *voice, *record;
+	int calls[64] = {SYS_sched_getaffinity}; /* the address sanitizer's, for a new thread */
+	unsigned n = 0;
+
+	do
+		calls[n + 1] = player_pipewire_calls[n];
+	while (player_pipewire_calls[n++] >= 0);
+	if (!sandbox_enter(calls, &error))
+		_exit(2);
+	voice = open_voice(player, &ear, false, false);
+	record = open_voice(player, &hears, true, false);
+	player->ops->start(voice);
+	player->ops->start(record);
+	fake_until(ear.heard > RATE / 8);
+	fake_until(hears.heard > RATE / 8);
+	player->ops->close(voice);
+	player->ops->close(record);
+	if (open("/etc/passwd", O_RDONLY) >= 0 || errno != EPERM)
+		_exit(3);
+	_exit(0);
+}
+
+static void test_sandbox(void)
+{
+	struct server server = {0};
+	int status = -1;
+	pid_t child;
+
+	if (!have_server()) {
+		g_test_skip("there is no pipewire and wireplumber here");
+		return;
+	}
+	prepare_server(&server);
+	start_server(&server);
+	child = fork();
+	if (!child)
+		play_in_sandbox();
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_true(WIFEXITED(status));
+	g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+	stop_server(&server);
+	g_free(server.dir);
 }
 
 int main(int argc, char **argv)
@@ -221,5 +288,6 @@ int main(int argc, char **argv)
 	g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
 	g_test_add_func("/player/alone", test_alone);
 	g_test_add_func("/player/daemon", test_daemon);
+	g_test_add_func("/player/sandbox", test_sandbox);
 	return g_test_run();
 }
