@@ -550,6 +550,8 @@ static void test_stale_events(struct fixture *t, gconstpointer data G_GNUC_UNUSE
 	v->owner->play(v->data, NULL, 777); /* not taken */
 	g_assert_cmpint(front_sound_close(&t->front, 0), ==, 0);
 	open_and_start(t, 0);
+	front_sound_events(&t->front, 0);
+	g_assert_cmpuint(t->front.stream[0].hw, ==, 0);
 	play(t, NULL, 10);
 	g_assert_cmpuint(t->front.stream[0].hw, ==, 9);
 }
