@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ACPI tables (ACPI 6.5, 5.2): what the core needs of them, and the list for the service domain. No AML but \_S5 (power.c). */
+/* ACPI tables (ACPI 6.5, 5.2): what the core needs of them, and the list for the service domain. No AML but \_S3 and \_S5 (power.c). */
 #include "boot.h"
 #include "lib.h"
 #include "map.h"
@@ -25,8 +25,8 @@ struct fadt {
 	uint32_t flags;
 	struct gas reset;
 	uint8_t reset_value;
-	uint8_t pad3[11];
-	uint64_t x_dsdt;
+	uint8_t pad3[3];
+	uint64_t x_facs, x_dsdt;
 	struct gas x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr;
 } __packed;
 _Static_assert(offsetof(struct fadt, pm1a_cnt) == 64 && offsetof(struct fadt, flags) == 112 &&
@@ -205,6 +205,7 @@ static void read_fadt(void)
 		acpi.reset_port = (uint32_t)f.reset.addr;
 		acpi.reset_value = f.reset_value;
 	}
+	acpi.facs = f.x_facs ? f.x_facs : f.facs;
 	at = f.x_dsdt ? f.x_dsdt : f.dsdt;
 	dsdt = at ? map_table(at) : NULL;
 }

@@ -40,7 +40,7 @@ static char ring[RING_SIZE];
 static uint32_t ring_end, ring_cleared;
 
 static struct {
-	bool tried, present;
+	bool tried, present, input;
 	uint32_t baud;
 	unsigned room; /* characters that still fit into its FIFO */
 	char last;
@@ -57,6 +57,13 @@ static bool line_open; /* the last character was not a newline */
 
 /* ---- serial ---- */
 
+/* DTR and RTS; for input OUT2, the interrupt line's gate. */
+static void uart_lines(void)
+{
+	outb(UART_MCR, uart.input ? 0x0b : 0x03);
+	outb(UART_IER, uart.input);
+}
+
 static void uart_init(uint32_t baud)
 {
 	uint16_t divisor = (uint16_t)(UART_CLOCK / baud);
@@ -72,8 +79,8 @@ static void uart_init(uint32_t baud)
 	outb(UART_IER, (uint8_t)(divisor >> 8));
 	outb(UART_LCR, 0x03);
 	outb(UART_IIR_FCR, 0x07);
-	outb(UART_MCR, 0x03);
 	uart.room = 0;
+	uart_lines();
 }
 
 static void uart_put(char c)
@@ -110,7 +117,6 @@ int console_guest_read(void)
 
 static void uart_input(struct irq *i)
 {
-	(void)i;
 	virq_raise_global(VIRQ_CONSOLE);
 }
 
@@ -128,8 +134,14 @@ void console_input_init(void)
 		printk(LOG_WARN "no interrupt for COM1: typing there goes nowhere");
 		return;
 	}
-	outb(UART_MCR, 0x0b); /* DTR, RTS, OUT2: the interrupt line's gate */
-	outb(UART_IER, 0x01);
+	uart.input = true;
+	uart_lines();
+}
+
+void console_resume(void)
+{
+	if (uart.present)
+		uart_init(uart.baud);
 }
 
 /* ---- screen ----

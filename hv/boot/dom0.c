@@ -80,7 +80,7 @@ static bool claim_low(mfn_t mfn, struct domain *d)
 static bool claim(struct domain *d, mfn_t mfn, unsigned order)
 {
 	if (mfn < MiB / PAGE_SIZE) {
-		if (order || !claim_low(mfn, d))
+		if (order || mfn == low_page >> PAGE_SHIFT || !claim_low(mfn, d))
 			return false;
 	} else if (frame_claim(mfn, 1ull << order, d)) {
 		return false;

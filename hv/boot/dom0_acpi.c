@@ -85,7 +85,6 @@ static void add_visible(paddr_t pa, const struct acpi_table *t, void *ctx)
 
 static void count(paddr_t pa, const struct acpi_table *t, void *ctx)
 {
-	(void)pa;
 	*(unsigned *)ctx += visible(t->sig);
 }
 

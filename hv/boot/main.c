@@ -70,7 +70,7 @@ void core_main(uint32_t magic, uint32_t info_pa)
 	init_machine();
 	dom0_build();
 	boot_modules_free();
-	map_seal();
+	map_seal(true);
 	printk("started in %lu ms", (rdtsc() - start) / tsc_khz);
 	console_fb_release();
 	core_unlock();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Reboot and power off (ACPI 6.5, 4.8.3 and 7.4.2). Sleep states other than S5 are refused for now. */
+/* Reboot and power off (ACPI 6.5, 4.8.3 and 7.4.2). Suspend to RAM is sleep.c's. */
 #include "asm.h"
 #include "boot.h"
 #include "cpu_ops.h"
@@ -72,8 +72,8 @@ static const uint8_t *aml_integer(const uint8_t *p, const uint8_t *end, uint8_t 
 	return NULL;
 }
 
-/* Finds Name (\_S5, Package () { a, b, ... }) in the bytes of an AML table: no machine is known to compute it. */
-static bool find_s5(const struct acpi_table *t, uint8_t typ[2])
+/* Finds Name (\_S5, Package () { a, b, ... }) in the bytes of an AML table, or \_S3: no machine is known to compute it. */
+static bool find_package(const struct acpi_table *t, const char *name, uint8_t typ[2])
 {
 	const uint8_t *p = (const uint8_t *)(t + 1), *end = (const uint8_t *)t + t->length;
 
@@ -82,7 +82,7 @@ static bool find_s5(const struct acpi_table *t, uint8_t typ[2])
 
 		if (p[0] != 0x08 && p[0] != '\\') /* NameOp, or the root prefix after it */
 			continue;
-		if (memcmp(p + 1, "_S5_", 4) || *q++ != 0x12) /* PackageOp */
+		if (memcmp(p + 1, name, 4) || *q++ != 0x12) /* PackageOp */
 			continue;
 		q += 1 + (*q >> 6) + 1; /* PkgLength (20.2.4), NumElements */
 		if (q < end && (q = aml_integer(q, end, &typ[0])) && aml_integer(q, end, &typ[1]))
@@ -91,14 +91,14 @@ static bool find_s5(const struct acpi_table *t, uint8_t typ[2])
 	return false;
 }
 
-static bool s5_types(uint8_t typ[2])
+static bool sleep_types(const char *name, uint8_t typ[2])
 {
 	const struct acpi_table *t = acpi_find("DSDT", 0);
 
-	if (t && find_s5(t, typ))
+	if (t && find_package(t, name, typ))
 		return true;
 	for (unsigned n = 0; (t = acpi_find("SSDT", n)); n++)
-		if (find_s5(t, typ))
+		if (find_package(t, name, typ))
 			return true;
 	return false;
 }
@@ -115,26 +115,31 @@ static void write_sleep(uint16_t port, uint8_t typ)
 	outw(port, (uint16_t)(val | SLP_EN));
 }
 
+void acpi_sleep(const uint8_t typ[2])
+{
+	write_sleep(acpi.pm1a_cnt, typ[0]);
+	write_sleep(acpi.pm1b_cnt, typ[1]);
+	delay_ms(2000);
+}
+
 void machine_poweroff(void)
 {
 	uint8_t typ[2];
 
 	printk("switching the machine off");
 	quiesce();
-	if (acpi.pm1a_cnt && s5_types(typ)) {
-		write_sleep(acpi.pm1a_cnt, typ[0]);
-		write_sleep(acpi.pm1b_cnt, typ[1]);
-		delay_ms(2000);
-	}
+	if (acpi.pm1a_cnt && sleep_types("_S5_", typ))
+		acpi_sleep(typ);
 	printk(LOG_ERR "the machine cannot switch itself off: it is safe to do it by hand now");
 	halt();
 }
 
 /* The whole register as the write leaves it goes to the hardware, unless it starts a sleep state. */
-void acpi_pm1_write(struct domain *d, uint16_t port, unsigned size, uint32_t val)
+void acpi_pm1_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t val)
 {
 	uint16_t base = acpi.pm1b_cnt && port >= acpi.pm1b_cnt && port < acpi.pm1b_cnt + 4 ? acpi.pm1b_cnt : acpi.pm1a_cnt;
 	unsigned shift = (port - base) * 8u, typ_now;
+	const char *why = "neither S3 nor S5";
 	uint8_t typ[2];
 
 	if (!base || port < base || shift >= 32)
@@ -149,7 +154,10 @@ void acpi_pm1_write(struct domain *d, uint16_t port, unsigned size, uint32_t val
 		return;
 	}
 	typ_now = val << shift >> SLP_TYP_SHIFT & SLP_TYP_MASK;
-	if (s5_types(typ) && typ_now == typ[base != acpi.pm1a_cnt])
+	if (sleep_types("_S5_", typ) && typ_now == typ[base != acpi.pm1a_cnt])
 		machine_poweroff();
-	printk(LOG_WARN "d%u asked for sleep type %u: sleep states are not supported yet, ignored", d->id, typ_now);
+	if (sleep_types("_S3_", typ) && typ_now == typ[base != acpi.pm1a_cnt])
+		why = sleep_request(v, typ);
+	if (why)
+		printk_guest("d%u asked for sleep type %u, ignored: %s", v->domain->id, typ_now, why);
 }

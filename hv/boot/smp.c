@@ -12,7 +12,6 @@
 #include "sched.h"
 #include "time.h"
 
-
 #define LOW_FIRST 0x8000u /* the trampoline's page is looked for from here */
 #define LOW_LAST  0x9e000u
 #define US        1000ull
@@ -32,6 +31,7 @@ void ap_main(struct cpu *c) __noreturn;
 struct cpu *cpus[MAX_CPUS];
 unsigned nr_cpus;
 
+paddr_t low_page;
 static bool released;
 
 static void wait(ns_t t)
@@ -55,21 +55,29 @@ static void *copied(paddr_t page, const char *symbol)
 	return phys_to_virt(page + (paddr_t)(symbol - trampoline_start));
 }
 
-/* Low memory is the service domain's later on; nothing of the core stays there. */
-static paddr_t place_trampoline(void)
+/* Low memory is the service domain's later on, but for this page (boot/dom0.c). */
+static bool place_trampoline(void)
 {
 	paddr_t page = LOW_FIRST;
 	while (!boot_is_ram(page, PAGE_SIZE)) {
 		page += PAGE_SIZE;
 		if (page > LOW_LAST)
-			return 0;
+			return false;
 	}
 	memcpy(phys_to_virt(page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	*(uint32_t *)copied(page, trampoline_gdt_base) += (uint32_t)page;
 	*(uint32_t *)copied(page, trampoline_jump) += (uint32_t)page;
 	ASSERT(core_cr3() < 4 * GiB); /* loaded in 16-bit code */
 	*(uint64_t *)copied(page, trampoline_cr3) = core_cr3();
-	return page;
+	low_page = page;
+	return true;
+}
+
+void smp_aim_trampoline(struct cpu *c)
+{
+	*(uint64_t *)copied(low_page, trampoline_stack) = c->stack_top;
+	*(struct cpu **)copied(low_page, trampoline_cpu) = c;
+	*(uint32_t *)copied(low_page, trampoline_started) = 0;
 }
 
 static struct cpu *new_cpu(uint32_t apic_id)
@@ -97,31 +105,26 @@ static void compare_tsc(struct cpu *c)
 
 /* Gives up the core lock while the other CPU initialises itself. One that does not come up gets an INIT and is left alone:
  * its memory stays, in case it was just slow. */
-static void start_cpu(paddr_t page, uint32_t apic_id)
+static bool start_cpu(struct cpu *c)
 {
-	struct cpu *c = new_cpu(apic_id);
-	volatile uint32_t *started = copied(page, trampoline_started);
+	const volatile uint32_t *started = copied(low_page, trampoline_started);
+	bool up;
 
-	*(uint64_t *)copied(page, trampoline_stack) = c->stack_top;
-	*(struct cpu **)copied(page, trampoline_cpu) = c;
-	*started = 0;
+	smp_aim_trampoline(c);
 	cpus[c->id] = c;
 	core_unlock();
-	lapic_send_ipi(apic_id, ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT));
+	lapic_send_ipi(c->apic_id, ICR_STARTUP | (uint32_t)(low_page >> PAGE_SHIFT));
 	for (unsigned i = 0; i < 100 && !*started; i++)
 		wait(10 * US);
 	if (!*started)
-		lapic_send_ipi(apic_id, ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT));
-	bool up = wait_for(&c->online, START_TIMEOUT);
+		lapic_send_ipi(c->apic_id, ICR_STARTUP | (uint32_t)(low_page >> PAGE_SHIFT));
+	up = wait_for(&c->online, START_TIMEOUT);
 	if (up)
 		compare_tsc(c);
 	else
-		lapic_send_ipi(apic_id, ICR_INIT);
+		lapic_send_ipi(c->apic_id, ICR_INIT);
 	core_lock();
-	if (up)
-		nr_cpus++;
-	else
-		printk(LOG_WARN "the CPU with APIC id %u does not start; going on without it", apic_id);
+	return up;
 }
 
 /* Flushing between domains does not help when two run on one core at the same time. */
@@ -144,19 +147,37 @@ unsigned smp_boot(void)
 {
 	unsigned most = opt.maxcpus ? MIN(opt.maxcpus, MAX_CPUS) : MAX_CPUS;
 	uint32_t self = lapic_id();
-	paddr_t page = acpi.nr_cpus > 1 && most > 1 ? place_trampoline() : 0;
 
-	if (!page)
+	if (!place_trampoline() || acpi.nr_cpus == 1 || most == 1)
 		return nr_cpus;
 	for (unsigned i = 0; i < acpi.nr_cpus; i++)
 		if (acpi.apic_ids[i] != self)
 			lapic_send_ipi(acpi.apic_ids[i], ICR_INIT);
 	wait(10 * MS);
-	for (unsigned i = 0; i < acpi.nr_cpus && nr_cpus < most; i++)
-		if (acpi.apic_ids[i] != self)
-			start_cpu(page, acpi.apic_ids[i]);
+	for (unsigned i = 0; i < acpi.nr_cpus && nr_cpus < most; i++) {
+		if (acpi.apic_ids[i] == self)
+			continue;
+		if (start_cpu(new_cpu(acpi.apic_ids[i])))
+			nr_cpus++;
+		else
+			printk(LOG_WARN "the CPU with APIC id %u does not start; going on without it", acpi.apic_ids[i]);
+	}
 	check_threads();
 	return nr_cpus;
+}
+
+void smp_restart(void)
+{
+	released = false;
+	for (unsigned i = 1; i < nr_cpus; i++)
+		lapic_send_ipi(cpus[i]->apic_id, ICR_INIT);
+	wait(10 * MS);
+	for (unsigned i = 1; i < nr_cpus; i++) {
+		cpus[i]->online = false;
+		cpus[i]->tsc = 0;
+		if (!start_cpu(cpus[i]))
+			panic("CPU %u does not come back", i);
+	}
 }
 
 void smp_release(void)
@@ -164,11 +185,14 @@ void smp_release(void)
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 }
 
-/* Where the trampoline goes. */
+/* Where the trampoline goes: CPU 0 only out of the firmware's hands, after a sleep. */
 void ap_main(struct cpu *c)
 {
 	cpu_init_early(c);
+	if (!c->id)
+		sleep_woken();
 	core_lock();
+	mtrr_restore();
 	lapic_init();
 	if (cpu_ops->cpu_up(c)) {
 		printk(LOG_WARN "CPU %u cannot run guests, though CPU 0 can", c->id);
@@ -176,7 +200,8 @@ void ap_main(struct cpu *c)
 		for (;;)
 			__asm__ volatile("cli; hlt");
 	}
-	sched_init_cpu(c);
+	if (!c->vclock) /* not after a sleep */
+		sched_init_cpu(c);
 	core_unlock();
 	__atomic_store_n(&c->online, true, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {

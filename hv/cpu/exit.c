@@ -253,16 +253,15 @@ void vcpu_reset_state(struct vcpu *v)
 		domain_crash(v, "INIT state refused");
 }
 
-void vcpu_start_sipi(struct vcpu *v, uint8_t vector)
+void vcpu_start_real(struct vcpu *v, uint32_t at)
 {
 	struct vcpu_state s;
 
 	cpu_ops->get_state(v, &s);
-	s.seg[SEG_CS] = (struct segment){ .sel = (uint16_t)(vector << 8), .base = (uint64_t)vector << 12,
-					  .limit = 0xffff, .attr = 0x9b };
-	v->regs.rip = 0;
+	s.seg[SEG_CS] = (struct segment){ .sel = (uint16_t)(at >> 4), .base = at & ~15u, .limit = 0xffff, .attr = 0x9b };
+	v->regs.rip = at & 15;
 	if (cpu_ops->set_state(v, &s)) {
-		domain_crash(v, "SIPI state refused");
+		domain_crash(v, "real mode state refused");
 		return;
 	}
 	sched_start(v, VCPU_DOWN);

@@ -73,7 +73,7 @@ static void port_access(struct vcpu *v, uint16_t port, unsigned size, bool in, u
 	} else if (!in && is_reset(port, size, *val)) {
 		domain_shutdown(d, SHUTDOWN_reboot);
 	} else if (!in && is_pm1_control(port, size)) {
-		acpi_pm1_write(d, port, size, *val);
+		acpi_pm1_write(v, port, size, *val);
 	} else if (!vpci_port(v, port, size, in, val)) {
 		port_hw(port, size, in, val);
 	}

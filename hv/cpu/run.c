@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The main loop of every CPU: host interrupts, timers, pick a vCPU, enter the guest, handle the exit. */
 #include "asm.h"
+#include "boot.h"
 #include "cpu.h"
 #include "cpu_ops.h"
 #include "domain.h"
@@ -138,10 +139,13 @@ void cpu_loop(void)
 	struct cpu *c = this_cpu();
 
 	core_lock();
+	sched_resume(); /* after a sleep */
 	for (;;) {
 		struct vcpu *v;
 
 		c->attention = false;
+		if (unlikely(sleep_phase))
+			sleep_cpu();
 		irq_dispatch_pending();
 		timers_run();
 		v = sched_pick();

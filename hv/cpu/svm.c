@@ -99,7 +99,7 @@ static int make_permission_maps(void)
 
 static int svm_cpu_up(struct cpu *c)
 {
-	struct svm_cpu *s = core_alloc(1);
+	struct svm_cpu *s = c->hw_page ? c->hw_page : core_alloc(1);
 
 	if (!s || (!iopm && make_permission_maps()))
 		return -ENOMEM;
@@ -108,7 +108,7 @@ static int svm_cpu_up(struct cpu *c)
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(s->hsave));
 	__asm__ volatile("vmsave %0" ::"a"(virt_to_phys(&s->host)) : "memory");
 	c->hw_page = s;
-	c->asid_gen = 1; /* a vCPU with 0 has no ASID here */
+	c->asid_gen++; /* a vCPU with 0 has no ASID here */
 	c->asid_next = nr_asids; /* none left: the first one starts a generation with a full flush */
 	return 0;
 }
@@ -156,7 +156,6 @@ static int svm_vcpu_init(struct vcpu *v)
 	}
 	b->iopm = virt_to_phys(iopm);
 	b->msrpm = virt_to_phys(msrpm);
-	b->tsc_offset = v->domain->tsc_offset;
 	b->np_enable = 1;
 	b->ncr3 = v->domain->p2m.root_pa;
 	return 0;
@@ -172,6 +171,10 @@ static void svm_vcpu_load(struct vcpu *v)
 		h->asid_gen = 0;
 		h->vmcb->clean = 0;
 		h->host_pa = virt_to_phys(&((struct svm_cpu *)c->hw_page)->host);
+	}
+	if (h->vmcb->tsc_offset != v->domain->tsc_offset) {
+		h->vmcb->tsc_offset = v->domain->tsc_offset;
+		h->vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
 	}
 	c->hw_vcpu = v;
 	vcpu_regs_load(v);
@@ -289,25 +292,27 @@ static void wbinvd_exit(struct vcpu *v)
 		__asm__ volatile("wbinvd" ::: "memory");
 }
 
+/* Exits that the code says all about. NMIs were taken when GIF was set. */
+static const uint8_t plain[] = {
+	[SVM_EXIT_NMI] = EXIT_NMI, [SVM_EXIT_VMMCALL] = EXIT_HYPERCALL, [SVM_EXIT_CPUID] = EXIT_CPUID, [SVM_EXIT_HLT] = EXIT_HLT,
+	[SVM_EXIT_PAUSE] = EXIT_PAUSE, [SVM_EXIT_XSETBV] = EXIT_XSETBV, [SVM_EXIT_INVD] = EXIT_INVD,
+	[SVM_EXIT_SHUTDOWN] = EXIT_TRIPLE_FAULT,
+};
+
 static void decode_exit(struct vcpu *v, struct svm_vcpu *h, struct exit *e)
 {
 	const struct vmcb *b = h->vmcb;
 
 	if (has_nrips && b->next_rip)
 		e->insn_len = (uint8_t)(b->next_rip - b->rip);
+	if (b->exit_code < ARRAY_SIZE(plain) && plain[b->exit_code]) {
+		e->reason = plain[b->exit_code];
+		return;
+	}
 	switch (b->exit_code) {
 	case SVM_EXIT_INTR:
 		e->reason = EXIT_INTERRUPT;
 		interrupt_window(); /* it still waits */
-		return;
-	case SVM_EXIT_NMI:
-		e->reason = EXIT_NMI; /* taken when GIF was set */
-		return;
-	case SVM_EXIT_VMMCALL:
-		e->reason = EXIT_HYPERCALL;
-		return;
-	case SVM_EXIT_CPUID:
-		e->reason = EXIT_CPUID;
 		return;
 	case SVM_EXIT_MSR:
 		e->reason = b->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
@@ -318,26 +323,12 @@ static void decode_exit(struct vcpu *v, struct svm_vcpu *h, struct exit *e)
 	case SVM_EXIT_NPF:
 		decode_npf(b, e);
 		return;
-	case SVM_EXIT_HLT:
-		e->reason = EXIT_HLT;
-		return;
-	case SVM_EXIT_PAUSE:
-		e->reason = EXIT_PAUSE;
-		return;
 	case SVM_EXIT_IRET:
 		watch_iret(h, false);
 		return; /* EXIT_NONE */
-	case SVM_EXIT_XSETBV:
-		e->reason = EXIT_XSETBV;
-		return;
 	case SVM_EXIT_WBINVD:
 		wbinvd_exit(v);
-		/* fall through */
-	case SVM_EXIT_INVD:
 		e->reason = EXIT_INVD;
-		return;
-	case SVM_EXIT_SHUTDOWN:
-		e->reason = EXIT_TRIPLE_FAULT;
 		return;
 	case SVM_EXIT_RDPMC:
 		e->inject_gp = 1;
@@ -473,30 +464,16 @@ static int svm_set_state(struct vcpu *v, const struct vcpu_state *s)
 	return 0;
 }
 
-static uint64_t svm_get_cr0(struct vcpu *v)
-{
-	return vmcb_of(v)->cr0;
-}
-
-static uint64_t svm_get_cr3(struct vcpu *v)
-{
-	return vmcb_of(v)->cr3;
-}
-
-static uint64_t svm_get_cr4(struct vcpu *v)
-{
-	return vmcb_of(v)->cr4;
-}
-
-static uint64_t svm_get_efer(struct vcpu *v)
-{
-	return vmcb_of(v)->efer & ~EFER_SVME;
-}
-
-static unsigned svm_get_cpl(struct vcpu *v)
-{
-	return vmcb_of(v)->cpl;
-}
+#define DEFINE_GETTER(type, what, clear)                                                                               \
+	static type svm_get_##what(struct vcpu *v)                                                                     \
+	{                                                                                                              \
+		return vmcb_of(v)->what & ~clear;                                                                      \
+	}
+DEFINE_GETTER(uint64_t, cr0, 0ull)
+DEFINE_GETTER(uint64_t, cr3, 0ull)
+DEFINE_GETTER(uint64_t, cr4, 0ull)
+DEFINE_GETTER(uint64_t, efer, EFER_SVME)
+DEFINE_GETTER(unsigned, cpl, 0u)
 
 static int svm_code_bits(struct vcpu *v)
 {

@@ -94,8 +94,10 @@ static void load_tables(struct cpu *c)
 void cpu_init_early(struct cpu *c)
 {
 	c->self = c;
-	list_init(&c->runq);
-	list_init(&c->timers);
+	if (!c->runq.next) { /* not after a sleep */
+		list_init(&c->runq);
+		list_init(&c->timers);
+	}
 	c->gdt[CORE_CS / 8] = SEGMENT_CODE;
 	c->gdt[CORE_DS / 8] = SEGMENT_DATA;
 	init_tss(c);

@@ -198,7 +198,6 @@ static void init_controls(struct vcpu *v)
 	vmwrite(ENTRY_MSR_LOADS, 0);
 	vmwrite(ENTRY_INTR_INFO, 0);
 	vmwrite(MSR_BITMAP, virt_to_phys(msr_bitmap));
-	vmwrite(TSC_OFFSET, (uint64_t)v->domain->tsc_offset);
 	vmwrite(EPT_POINTER, h->eptp);
 	if (h->vpid)
 		vmwrite(VM_VPID, h->vpid);
@@ -292,13 +291,11 @@ int vmcs_create(struct vcpu *v)
 
 uint64_t vmx_get_cr0(struct vcpu *v)
 {
-	(void)v;
 	return (vmread(GUEST_CR0) & ~CR0_OWNED) | (vmread(CR0_SHADOW) & CR0_OWNED);
 }
 
 uint64_t vmx_get_cr4(struct vcpu *v)
 {
-	(void)v;
 	return (vmread(GUEST_CR4) & guest_cr4_mask() & ~CR4_MCE) | (vmread(CR4_SHADOW) & CR4_MCE);
 }
 

@@ -77,27 +77,21 @@ static const char *vmx_probe(void)
 
 static int vmx_cpu_up(struct cpu *c)
 {
-	uint32_t *region = core_alloc(0);
+	uint32_t *region = c->hw_page ? c->hw_page : core_alloc(0);
 	paddr_t pa;
 	bool bad;
 
+	c->hw_page = region;
 	if (!region)
 		return -ENOMEM;
-	if (enable_feature()) {
-		core_free(region, 0);
+	if (enable_feature())
 		return -EINVAL; /* firmware left this CPU unlike the first one */
-	}
 	fpu_init_cpu();
 	*region = vmx.revision;
 	pa = virt_to_phys(region);
 	write_cr4(read_cr4() | CR4_VMXE);
 	__asm__ volatile("vmxon %1" : "=@ccna"(bad) : "m"(pa) : "memory");
-	if (bad) {
-		core_free(region, 0);
-		return -EINVAL;
-	}
-	c->hw_page = region;
-	return 0;
+	return bad ? -EINVAL : 0;
 }
 
 static void vmx_cpu_down(void)
@@ -121,6 +115,7 @@ static void vmx_vcpu_load(struct vcpu *v)
 	struct cpu *c = this_cpu();
 
 	vmcs_begin(v);
+	vmwrite(TSC_OFFSET, (uint64_t)v->domain->tsc_offset);
 	c->hw_vcpu = v;
 	if (h->cpu != c->id) {
 		/* This CPU may remember translations from an earlier stay, or from other vCPUs of the domain. */
@@ -149,7 +144,6 @@ static void vmx_clear_shadow(struct vcpu *v)
 {
 	uint64_t i = vmread(GUEST_INTERRUPTIBILITY);
 
-	(void)v;
 	if (unlikely(i & (BLOCK_STI | BLOCK_MOVSS)))
 		vmwrite(GUEST_INTERRUPTIBILITY, i & ~(BLOCK_STI | BLOCK_MOVSS));
 }
@@ -365,9 +359,20 @@ static void ept_exit(struct exit *e, uint32_t idt_info)
 		vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
 }
 
+/* Exits that the reason says all about. */
+static const uint8_t plain[] = {
+	[VMX_VMCALL] = EXIT_HYPERCALL, [VMX_CPUID] = EXIT_CPUID, [VMX_RDMSR] = EXIT_RDMSR, [VMX_WRMSR] = EXIT_WRMSR,
+	[VMX_HLT] = EXIT_HLT, [VMX_PAUSE] = EXIT_PAUSE, [VMX_XSETBV] = EXIT_XSETBV, [VMX_INVD] = EXIT_INVD,
+};
+
 static void decode_exit(struct vcpu *v, struct exit *e, uint32_t reason, uint32_t idt_info)
 {
 	e->hw_reason = reason;
+	if (reason < ARRAY_SIZE(plain) && plain[reason]) {
+		e->reason = plain[reason];
+		e->insn_len = (uint8_t)vmread(EXIT_INSN_LEN);
+		return;
+	}
 	switch (reason) {
 	case VMX_EXT_INT:
 		e->reason = EXIT_INTERRUPT;
@@ -389,35 +394,12 @@ static void decode_exit(struct vcpu *v, struct exit *e, uint32_t reason, uint32_
 	case VMX_TRIPLE_FAULT:
 		e->reason = EXIT_TRIPLE_FAULT;
 		return;
-	case VMX_VMCALL:
-		e->reason = EXIT_HYPERCALL;
-		break;
-	case VMX_CPUID:
-		e->reason = EXIT_CPUID;
-		break;
-	case VMX_RDMSR:
-		e->reason = EXIT_RDMSR;
-		break;
-	case VMX_WRMSR:
-		e->reason = EXIT_WRMSR;
-		break;
 	case VMX_IO:
 		io_exit_info(e);
-		break;
-	case VMX_HLT:
-		e->reason = EXIT_HLT;
-		break;
-	case VMX_PAUSE:
-		e->reason = EXIT_PAUSE;
-		break;
-	case VMX_XSETBV:
-		e->reason = EXIT_XSETBV;
 		break;
 	case VMX_WBINVD:
 		if (v->domain->iommu) /* only device drivers have a use for it */
 			__asm__ volatile("wbinvd" ::: "memory");
-		/* fall through */
-	case VMX_INVD:
 		e->reason = EXIT_INVD;
 		break;
 	case VMX_RDPMC:
@@ -484,7 +466,6 @@ static void vmx_run(struct vcpu *v, struct exit *e)
 
 static uint64_t vmx_get_cr3(struct vcpu *v)
 {
-	(void)v;
 	return vmread(GUEST_CR3);
 }
 
@@ -519,7 +500,6 @@ static int vmx_code_bits(struct vcpu *v)
 
 static uint64_t vmx_seg_base(struct vcpu *v, unsigned seg)
 {
-	(void)v;
 	return vmread(GUEST_ES_BASE + 2 * (seg == SEG_TR ? 7 : seg == SEG_LDTR ? 6 : seg));
 }
 

@@ -66,9 +66,15 @@ void console_fb_hold(void);    /* around map_init(): what is printed meanwhile a
 void console_fb_map(void);
 void console_input_init(void); /* COM1's interrupt; after iommu_init() */
 void console_fb_release(void); /* the service domain's from now on */
+void console_resume(void);     /* COM1 lost its settings */
 
-/* boot/smp.c: lets the CPUs that smp_boot() started enter cpu_loop(). */
+/* boot/smp.c: lets the CPUs that smp_boot() or smp_restart() started enter cpu_loop(). */
 void smp_release(void);
+extern paddr_t low_page; /* below 1 MiB, the core's own: the trampoline; 0 none */
+/* What comes through the trampoline next becomes c, on its stack. */
+void smp_aim_trampoline(struct cpu *c);
+/* Starts all CPUs again after a sleep, up to smp_release(); panics when one does not come. The first megabyte is mapped. */
+void smp_restart(void);
 
 /* ACPI (boot/acpi.c). Tables are checked (length, checksum); a broken one is skipped with a warning, or refuse()d when needed. */
 struct acpi_table {
@@ -102,6 +108,7 @@ struct acpi_info {
 	paddr_t pm_timer_mmio;
 	uint16_t pm1a_cnt, pm1b_cnt; /* I/O ports, 0 none */
 	uint16_t sci;
+	paddr_t facs;                /* 0 none */
 	uint32_t reset_port;         /* 0 none */
 	uint8_t reset_value;
 	paddr_t hpet;
@@ -121,6 +128,17 @@ void machine_reboot(void) __noreturn;
 void machine_poweroff(void) __noreturn; /* S5 by PM1 with \_S5 as dom0 wrote it; falls back to halt with a message */
 
 /* PM1 control writes by dom0 (SLP_EN trap). */
-void acpi_pm1_write(struct domain *d, uint16_t port, unsigned size, uint32_t val);
+void acpi_pm1_write(struct vcpu *v, uint16_t port, unsigned size, uint32_t val);
+/* SLP_EN with these types to both PM1 control registers. Returns if the machine does not do it in two seconds. */
+void acpi_sleep(const uint8_t typ[2]);
+
+/* boot/sleep.c: suspend to RAM. */
+/* The service domain's v wrote SLP_EN: it stops, and CPU 0 takes care of the rest in its main loop. NULL, or why not. */
+const char *sleep_request(struct vcpu *v, const uint8_t typ[2]);
+/* cpu_loop() of each CPU calls sleep_cpu() while this is not 0. Core lock. */
+extern unsigned sleep_phase;
+void sleep_cpu(void);
+/* CPU 0, as the trampoline left it. */
+void sleep_woken(void) __noreturn;
 
 #endif

@@ -76,6 +76,10 @@ void cpu_init_early(struct cpu *c);
 /* Starts all other CPUs of the MADT (boot/smp.c) up to MAX_CPUS or maxcpus=; returns how many are online. */
 unsigned smp_boot(void);
 
+/* cpu/mtrr.c: keeps this CPU's MTRRs; gives them to this CPU, which lost its own. Before the first mtrr_save() it does nothing. */
+void mtrr_save(void);
+void mtrr_restore(void);
+
 /* The main loop of every CPU (cpu/run.c). */
 void cpu_loop(void) __noreturn;
 

@@ -107,7 +107,7 @@ void inject_exception(struct vcpu *v, uint8_t vector, int32_t code); /* code < 0
 void inject_page_fault(struct vcpu *v, uint32_t code, gva_t addr);
 void vcpu_skip(struct vcpu *v, unsigned len);       /* advances rip, clears the shadow */
 void vcpu_reset_state(struct vcpu *v);              /* architectural INIT state */
-void vcpu_start_sipi(struct vcpu *v, uint8_t vector);
+void vcpu_start_real(struct vcpu *v, uint32_t at);  /* after INIT, in real mode, below 1 MiB: SIPI, ACPI waking vector */
 
 /* cpu/policy.c: CPUID and MSR allow-lists. */
 void policy_init_host(void);

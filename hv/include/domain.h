@@ -110,6 +110,8 @@ void domain_unpause(struct domain *d);
 int domain_destroy(struct domain *d);
 /* Guest or core decided: stop all vCPUs, remember why, tell dom0 (VIRQ_DOM_EXC). For dom0 itself: reboot/poweroff/panic. */
 void domain_shutdown(struct domain *d, int code);
+/* Lets the vCPUs of a domain that shut down (suspended) go on behind the hypercall. */
+void domain_resume(struct domain *d);
 /* A fault the guest caused: one log line naming domain, vCPU, rip and reason, then domain_shutdown(SHUTDOWN_crash). */
 void domain_crash(struct vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void domain_put(struct domain *d);

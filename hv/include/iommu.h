@@ -15,6 +15,8 @@ extern bool iommu_intremap;
 /* Parses DMAR, checks the units, turns translation (all devices blocked) and interrupt remapping on. refuse()s when
  * iommu=required and something is missing. */
 void iommu_init(void);
+/* The units lost their registers: turns on again what was on. CPU 0. */
+void iommu_resume(void);
 /* True when gpa is a register page of a unit: never mapped into anyone. */
 bool iommu_owns(paddr_t pa);
 

@@ -57,6 +57,7 @@ extern bool lapic_x2apic;
 
 /* The machine's I/O APICs. gsi: global system interrupt number. */
 int ioapic_init(void);               /* from the MADT; masks everything */
+void ioapic_resume(void);            /* they lost everything; pins of domains stay masked */
 unsigned ioapic_gsi_count(void);     /* highest GSI + 1 */
 unsigned ioapic_count(void);
 /* base address, id, first GSI, pins of the n-th, for MADT and vioapic. */

@@ -34,7 +34,8 @@ extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __da
 /* Builds the final tables: image sections W^X, direct map of all RAM in ram[] with 2M/1G pages, drops the identity map
  * (kept below 1 MiB for the AP trampoline until map_seal). Boot CPU only. */
 void map_init(void);
-void map_seal(void);
+/* Drops the map of the first megabyte; false brings it back, for CPUs that start again. */
+void map_seal(bool seal);
 /* Maps device registers uncached; never unmapped, so each place once. NULL when out of space. Core lock. */
 void *ioremap(paddr_t pa, size_t size);
 /* As ioremap, but write-back: for firmware tables outside RAM. */

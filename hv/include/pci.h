@@ -65,6 +65,10 @@ void pci_read_bars(struct pci_dev *dev);
 #define PCI_MSIX_ENABLE  BIT(15)
 #define PCI_MSIX_MASKALL BIT(14)
 
+/* Around a sleep of the machine. Devices' own configuration is for the service domain to bring back. */
+void pci_suspend(void);
+void pci_resume(void);
+
 /* Accesses of a domain. Writes that matter to isolation (MSI, MSI-X, BARs of others) are filtered. */
 int vpci_create(struct domain *d);
 void vpci_free(struct domain *d);

@@ -19,6 +19,8 @@ struct vcpu *sched_pick(void);
 void sched_service_requests(void);
 /* After an exit, first thing under the core lock: loads the picked vCPU again if its state was asked for meanwhile. */
 void sched_resume(void);
+/* This CPU is about to stop: saves the vCPU that is loaded on it, which sched_resume() loads again. */
+void sched_unload(void);
 /* Sets or clears VCPU_* reasons; wakes or preempts accordingly. sched_stop of a vCPU running elsewhere kicks it. */
 void sched_stop(struct vcpu *v, uint32_t why);
 void sched_start(struct vcpu *v, uint32_t why);

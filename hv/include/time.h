@@ -10,8 +10,12 @@ extern uint64_t tsc_khz;
 extern uint32_t tsc_mul;  /* pvclock form: ns = ((tsc << shift) * mul) >> 32 */
 extern int8_t tsc_shift;
 extern bool tsc_stable;   /* invariant and in step on all CPUs */
+extern uint64_t tsc_start; /* at system time 0 */
 
 void time_init(void);     /* calibrates the TSC and the LAPIC timer against the ACPI PM timer, HPET, PIT or CPUID 0x15 */
+/* Around a sleep of the machine. Timers stay. time_resume() says by how much the TSC is behind what it would be without. */
+void time_suspend(void);
+uint64_t time_resume(void);
 /* sched/calibrate.c, for time_init: kHz of the TSC; sets lapic_timer_khz when the LAPIC timer counts. */
 uint64_t calibrate(void);
 /* A TSC value that another CPU read between two readings of this CPU's; out of step clears tsc_stable. */
@@ -48,5 +52,7 @@ struct vcpu;
 struct domain;
 void pvclock_update(struct vcpu *v);
 void pvclock_update_wallclock(struct domain *d);
+/* The machine slept: d's TSC goes on in spite of that, and its vCPUs are told that they stood still, for their watchdogs. */
+void pvclock_domain_slept(struct domain *d, uint64_t tsc_lost);
 
 #endif

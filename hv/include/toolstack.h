@@ -25,5 +25,9 @@ int policy_msrs_to_guest(unsigned index, gva_t to, uint32_t *n);
 int hvmcontext_get(struct domain *d, struct xen_domctl_hvmcontext *c);
 int hvmcontext_get_partial(struct domain *d, struct xen_domctl_hvmcontext_partial *c);
 int hvmcontext_set(struct domain *d, const struct xen_domctl_hvmcontext *c);
+/* struct vcpu_guest_context at a linear address: out, the user and control registers; in, the general registers, rip and rflags of
+ * a vCPU that cannot run now (-EBUSY), as Xen has it for domains like these. */
+int vcpu_context_get(struct vcpu *v, gva_t to);
+int vcpu_context_set(struct vcpu *v, gva_t from);
 
 #endif

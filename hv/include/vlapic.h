@@ -54,6 +54,7 @@ void vlapic_deliver(struct domain *d, uint32_t dest, bool logical, unsigned mode
 
 /* irq/vioapic.c: the service domain's I/O APICs, same GSI layout as the machine's. */
 int vioapic_create(struct domain *d);
+void vioapic_reset(struct domain *d);
 bool vioapic_owns(struct domain *d, gpa_t gpa);
 uint32_t vioapic_read(struct domain *d, gpa_t gpa);
 void vioapic_write(struct domain *d, gpa_t gpa, uint32_t val);

@@ -165,6 +165,7 @@ static void unit_enable(struct vtd_unit *u)
 	vtd_clean(u->root, PAGE_SIZE);
 	vtd_write64(u, DMAR_RTADDR, virt_to_phys(u->root));
 	vtd_command(u, GCMD_SRTP, true);
+	u->tail = 0;
 	vtd_write64(u, DMAR_IQT, 0);
 	vtd_write64(u, DMAR_IQA, virt_to_phys(u->queue));
 	vtd_command(u, GCMD_QIE, true);
@@ -218,7 +219,6 @@ static void fault_drain(struct vtd_unit *u)
 
 static void fault_interrupt(struct irq *i)
 {
-	(void)i;
 	for (struct vtd_unit *u = vtd_units; u < vtd_units + nr_vtd_units; u++) {
 		vtd_write32(u, DMAR_FECTL, FECTL_MASK);
 		fault_drain(u);
@@ -228,21 +228,17 @@ static void fault_interrupt(struct irq *i)
 
 static void fault_resume(struct timer *t)
 {
-	(void)t;
 	for (struct vtd_unit *u = vtd_units; u < vtd_units + nr_vtd_units; u++) {
 		fault_drain(u);
 		vtd_write32(u, DMAR_FECTL, 0);
 	}
 }
 
-static void fault_init(void)
+/* Faults interrupt this CPU. */
+static void fault_enable(void)
 {
-	static struct irq irq = { .fn = fault_interrupt, .vector = VEC_IOMMU };
-	uint32_t apic_id = lapic_id();
+	uint32_t apic_id = this_cpu()->apic_id;
 
-	irq.cpu = this_cpu();
-	irq.cpu->vector_irq[VEC_IOMMU] = &irq;
-	timer_init(&fault_timer, fault_resume);
 	for (struct vtd_unit *u = vtd_units; u < vtd_units + nr_vtd_units; u++) {
 		fault_drain(u);
 		vtd_write32(u, DMAR_FEDATA, VEC_IOMMU);
@@ -250,6 +246,25 @@ static void fault_init(void)
 		vtd_write32(u, DMAR_FEUADDR, apic_id & 0xffffff00u);
 		vtd_write32(u, DMAR_FECTL, 0);
 	}
+}
+
+static void fault_init(void)
+{
+	static struct irq irq = { .fn = fault_interrupt, .vector = VEC_IOMMU };
+
+	irq.cpu = this_cpu();
+	irq.cpu->vector_irq[VEC_IOMMU] = &irq;
+	timer_init(&fault_timer, fault_resume);
+	fault_enable();
+}
+
+void iommu_resume(void)
+{
+	if (!iommu_enabled)
+		return;
+	for (unsigned i = 0; i < nr_vtd_units; i++)
+		unit_enable(&vtd_units[i]);
+	fault_enable();
 }
 
 void iommu_init(void)

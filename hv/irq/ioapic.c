@@ -35,7 +35,7 @@ static struct gsi {
 	bool core;             /* the core's own: gsi_claim() */
 	struct ioapic *io;     /* NULL: no such pin */
 	int irte;              /* -1: none */
-	uint32_t low;          /* of the redirection entry, as written last */
+	uint32_t low, high;    /* of the redirection entry, as written last */
 } *gsis;
 
 static void reg_write(struct ioapic *io, uint32_t reg, uint32_t val)
@@ -97,11 +97,25 @@ int ioapic_init(void)
 		for (uint32_t pin = 0; pin < io->pins; pin++) {
 			gsis[io->gsi_base + pin].io = io;
 			gsis[io->gsi_base + pin].irte = -1;
+			gsis[io->gsi_base + pin].low = (uint32_t)RTE_MASKED;
 			reg_write(io, REG_RTE(pin), (uint32_t)RTE_MASKED);
 			reg_write(io, REG_RTE(pin) + 1, 0);
 		}
 	}
 	return 0;
+}
+
+void ioapic_resume(void)
+{
+	pic_disable();
+	for (struct gsi *g = gsis; g < gsis + nr_gsis; g++) {
+		if (!g->io)
+			continue;
+		if (g->domain)
+			g->low |= (uint32_t)RTE_MASKED; /* until the domain has set up its own again */
+		reg_write(g->io, rte_reg(g) + 1, g->high);
+		reg_write(g->io, rte_reg(g), g->low);
+	}
 }
 
 unsigned ioapic_gsi_count(void)
@@ -175,6 +189,7 @@ static void program(struct gsi *g, bool level, bool active_low)
 		g->low |= (index >> 15 & 1) << 11;
 		high = (index & 0x7fff) << 17 | 1u << 16;
 	}
+	g->high = high;
 	reg_write(g->io, rte_reg(g), g->low);
 	reg_write(g->io, rte_reg(g) + 1, high);
 	set_masked(g, false);

@@ -44,7 +44,6 @@ static void reg_write(unsigned reg, uint32_t val)
 
 static void lapic_error(struct irq *i)
 {
-	(void)i;
 	reg_write(R_ESR, 0); /* latches (SDM 3A 11.5.3) */
 	printk_guest("CPU %u: local APIC error %x", this_cpu()->id, reg_read(R_ESR));
 }
@@ -85,6 +84,7 @@ void lapic_init(void)
 	reg_write(R_LVT_PMC, LVT_MASKED);
 	reg_write(R_ESR, 0);
 	reg_write(R_LVT_ERROR, VEC_ERROR);
+	c->timer_armed = 0;
 	reg_write(R_TMICT, 0);
 	reg_write(R_TDCR, TDCR_DIV_1);
 	reg_write(R_LVT_TIMER, VEC_TIMER | (deadline_mode ? LVT_DEADLINE : 0));

@@ -49,8 +49,6 @@ int vioapic_create(struct domain *d)
 		kfree(a);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < a->nr_gsis; i++)
-		a->pin[i].rte = RTE_MASKED;
 	for (unsigned i = 0; i < a->nr; i++) {
 		struct vioapic_unit *u = &a->unit[i];
 		uint8_t id;
@@ -63,7 +61,20 @@ int vioapic_create(struct domain *d)
 			u->pins = MIN(u->pins, a->nr_gsis - u->gsi_base);
 	}
 	d->vioapic = a;
+	vioapic_reset(d);
 	return 0;
+}
+
+/* All pins masked and none in service, here and at the host. */
+void vioapic_reset(struct domain *d)
+{
+	struct vioapic *a = d->vioapic;
+
+	memset(a->in_service, 0, sizeof(a->in_service));
+	for (unsigned i = 0; i < a->nr_gsis; i++) {
+		a->pin[i].rte = RTE_MASKED;
+		gsi_mask(i, true);
+	}
 }
 
 static struct vioapic_unit *unit_at(struct domain *d, gpa_t gpa)

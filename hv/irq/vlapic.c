@@ -169,7 +169,7 @@ static void sipi_vcpu(struct vcpu *v, uint8_t vector)
 	v->vlapic.init_count = 0;
 	vcpu_sync(v);
 	sched_start(v, VCPU_BLOCKED); /* it may have been in HLT when INIT came */
-	vcpu_start_sipi(v, vector);
+	vcpu_start_real(v, (uint32_t)vector << 12);
 }
 
 static void deliver_one(struct vcpu *v, unsigned mode, uint8_t vector, bool level)

@@ -99,10 +99,13 @@ void map_init(void)
 	write_cr3(core_cr3()); /* CR0.WP and EFER.NX are on since head.S */
 }
 
-void map_seal(void)
+void map_seal(bool seal)
 {
+	static uint64_t low;
+
 	/* Other CPUs may hold entries of it for a while: nothing in the core uses such an address any more. */
-	pml4[0] = 0;
+	low |= pml4[0];
+	pml4[0] = seal ? 0 : low;
 	write_cr3(core_cr3());
 }
 

@@ -100,6 +100,50 @@ static void dev_write(const struct pci_dev *dev, unsigned reg, unsigned size, ui
 	pci_write(dev->seg, dev->bdf, reg, size, val);
 }
 
+/* ---- sleep ---- */
+
+/* The host and ISA bridges' own registers: ECAM's address, the ACPI ports. */
+static struct {
+	uint16_t bdf;
+	uint32_t reg[64];
+} chipset[4];
+static unsigned nr_chipset;
+
+static uint32_t port_read(uint16_t bdf, unsigned reg)
+{
+	outl(0xcf8, (uint32_t)BIT(31) | (uint32_t)bdf << 8 | reg);
+	return inl(0xcfc);
+}
+
+void pci_suspend(void)
+{
+	nr_chipset = 0;
+	list_for_each(l, &pci_devs) {
+		const struct pci_dev *dev = list_entry(l, struct pci_dev, link);
+
+		if (dev->seg || dev->bdf >> 8 || dev->class >> 9 != 0x0600 >> 1 || nr_chipset == ARRAY_SIZE(chipset))
+			continue;
+		chipset[nr_chipset].bdf = dev->bdf;
+		for (unsigned i = 0; i < 64; i++)
+			chipset[nr_chipset].reg[i] = port_read(dev->bdf, 4 * i);
+		nr_chipset++;
+	}
+}
+
+/* It is the firmware's to set them up again. SeaBIOS 1.16 does it through the ECAM window, which is not open then. */
+void pci_resume(void)
+{
+	if (!nr_chipset || pci_read(0, chipset[0].bdf, 0, 4) == chipset[0].reg[0])
+		return;
+	printk(LOG_WARN "the firmware left the chipset as a reset does: set up as before");
+	for (unsigned n = 0; n < nr_chipset; n++) {
+		for (unsigned i = 63; i >= 16; i--) { /* downwards: enable bits are in the lower half */
+			if (port_read(chipset[n].bdf, 4 * i) != chipset[n].reg[i])
+				outl(0xcfc, chipset[n].reg[i]);
+		}
+	}
+}
+
 /* ---- one device ---- */
 
 static bool is_bridge(const struct pci_dev *dev)

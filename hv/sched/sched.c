@@ -152,6 +152,11 @@ void sched_service_requests(void)
 	__atomic_store_n(&c->save_request, false, __ATOMIC_RELEASE);
 }
 
+void sched_unload(void)
+{
+	unload(this_cpu());
+}
+
 void sched_resume(void)
 {
 	struct cpu *c = this_cpu();

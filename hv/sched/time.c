@@ -4,13 +4,17 @@
 #include "asm.h"
 #include "lib.h"
 
+#define SECOND 1000000000ul
+
 uint64_t tsc_khz;
 uint32_t tsc_mul;
 int8_t tsc_shift;
 bool tsc_stable;
 
-static uint64_t tsc_start;
+uint64_t tsc_start;
 static ns_t wall_ns; /* since 1970, at system time 0 */
+static ns_t slept_at; /* when the machine went to sleep last */
+static uint64_t slept_wall; /* the CMOS clock then */
 
 uint64_t rdtsc(void)
 {
@@ -120,6 +124,25 @@ void time_init(void)
 	tsc_stable = cpuid(0x80000000, 0).a >= 0x80000007 && cpuid(0x80000007, 0).d & BIT(8);
 	wall_ns = read_wallclock() * 1000000000ul - now();
 	printk("TSC %lu.%03lu MHz%s", tsc_khz / 1000, tsc_khz % 1000, tsc_stable ? "" : ", not invariant");
+}
+
+void time_suspend(void)
+{
+	slept_at = now();
+	slept_wall = read_wallclock();
+}
+
+/* TSCs may have started again from 0, or gone on. System time goes on by what the CMOS clock says. */
+uint64_t time_resume(void)
+{
+	uint64_t wall = read_wallclock(), delta;
+	ns_t t = slept_at + (wall > slept_wall ? wall - slept_wall : 0) * SECOND, by_tsc = now();
+
+	if (by_tsc >= slept_at && by_tsc + 2 * SECOND > t && by_tsc < t + 2 * SECOND)
+		return 0;
+	delta = ns_to_tsc(t) - rdtsc();
+	tsc_start -= delta;
+	return delta;
 }
 
 void tsc_check(uint64_t before, uint64_t other, uint64_t after)

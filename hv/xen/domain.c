@@ -283,6 +283,16 @@ void domain_shutdown(struct domain *d, int code)
 	virq_raise_global(VIRQ_DOM_EXC);
 }
 
+void domain_resume(struct domain *d)
+{
+	if (!d->shut_down)
+		return;
+	d->shut_down = false;
+	for (unsigned i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i])
+			sched_start(d->vcpu[i], VCPU_SHUTDOWN);
+}
+
 void domain_crash(struct vcpu *v, const char *fmt, ...)
 {
 	char why[160];

@@ -159,7 +159,6 @@ static int64_t domctl_createdomain(struct vcpu *v, struct domain *d, struct xen_
 	int rc = check_create(c);
 	domid_t id;
 
-	(void)v;
 	if (rc)
 		return rc;
 	id = choose_id(op->domain);
@@ -181,13 +180,11 @@ static int64_t domctl_createdomain(struct vcpu *v, struct domain *d, struct xen_
 
 static int64_t domctl_destroydomain(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)op;
 	return d == v->domain || d->is_dom0 ? -EINVAL : domain_destroy(d);
 }
 
 static int64_t domctl_pausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)op;
 	if (d == v->domain)
 		return -EINVAL;
 	if (d->pause_count >= 255)
@@ -198,7 +195,6 @@ static int64_t domctl_pausedomain(struct vcpu *v, struct domain *d, struct xen_d
 
 static int64_t domctl_unpausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)op;
 	if (d == v->domain || !d->vcpu[0] || !d->pause_count)
 		return -EINVAL;
 	domain_unpause(d);
@@ -207,14 +203,12 @@ static int64_t domctl_unpausedomain(struct vcpu *v, struct domain *d, struct xen
 
 static int64_t domctl_getdomaininfo(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	domain_info(d, &op->u.getdomaininfo);
 	return 0;
 }
 
 static int64_t domctl_max_mem(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	d->max_pages = op->u.max_mem.max_memkb / (PAGE_SIZE / KiB);
 	return 0;
 }
@@ -223,7 +217,6 @@ static int64_t domctl_max_vcpus(struct vcpu *v, struct domain *d, struct xen_dom
 {
 	int rc = 0;
 
-	(void)v;
 	if (op->u.max_vcpus.max != d->max_vcpus || d->dying)
 		return -EINVAL;
 	for (unsigned i = 0; i < d->max_vcpus && !rc; i++)
@@ -234,7 +227,6 @@ static int64_t domctl_max_vcpus(struct vcpu *v, struct domain *d, struct xen_dom
 
 static int64_t domctl_setdomainhandle(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	memcpy(d->handle, op->u.setdomainhandle.handle, sizeof(d->handle));
 	return 0;
 }
@@ -256,7 +248,6 @@ static int64_t domctl_setvcpuaffinity(struct vcpu *cur, struct domain *d, struct
 	int64_t err;
 	struct vcpu *v = get_vcpu(d, a->vcpu, &err);
 
-	(void)cur;
 	if (!v)
 		return err;
 	if (!a->flags || a->flags & ~(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT))
@@ -284,7 +275,6 @@ static int64_t domctl_getvcpuaffinity(struct vcpu *cur, struct domain *d, struct
 	int64_t err;
 	struct vcpu *v = get_vcpu(d, a->vcpu, &err);
 
-	(void)cur;
 	if (!v)
 		return err;
 	if (!a->flags)
@@ -300,7 +290,6 @@ static int64_t domctl_setnodeaffinity(struct vcpu *v, struct domain *d, struct x
 {
 	uint64_t nodes;
 
-	(void)v, (void)d;
 	if (bitmap_from_guest(&nodes, &op->u.nodeaffinity.nodemap))
 		return -EFAULT;
 	return nodes & 1 ? 0 : -EINVAL;
@@ -308,7 +297,6 @@ static int64_t domctl_setnodeaffinity(struct vcpu *v, struct domain *d, struct x
 
 static int64_t domctl_getnodeaffinity(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v, (void)d;
 	return bitmap_to_guest(&op->u.nodeaffinity.nodemap, 1);
 }
 
@@ -318,7 +306,6 @@ static int64_t domctl_getvcpuinfo(struct vcpu *cur, struct domain *d, struct xen
 	int64_t err;
 	struct vcpu *v = get_vcpu(d, i->vcpu, &err);
 
-	(void)cur;
 	if (!v)
 		return err;
 	i->online = !(v->stopped & VCPU_DOWN);
@@ -329,12 +316,40 @@ static int64_t domctl_getvcpuinfo(struct vcpu *cur, struct domain *d, struct xen
 	return 0;
 }
 
+/* Of a domain that stopped itself, in place (xc_domain_resume). */
+static int64_t domctl_resumedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op)
+{
+	if (d == v->domain || d->dying)
+		return -EINVAL;
+	domain_resume(d);
+	return 0;
+}
+
+static int64_t domctl_getvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+{
+	int64_t err;
+	struct vcpu *v = get_vcpu(d, op->u.vcpucontext.vcpu, &err);
+
+	if (!v)
+		return err;
+	return d == cur->domain ? -EINVAL : vcpu_context_get(v, (gva_t)op->u.vcpucontext.ctxt.p);
+}
+
+static int64_t domctl_setvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+{
+	int64_t err;
+	struct vcpu *v = get_vcpu(d, op->u.vcpucontext.vcpu, &err);
+
+	if (!v)
+		return err;
+	return d == cur->domain ? -EINVAL : vcpu_context_set(v, (gva_t)op->u.vcpucontext.ctxt.p);
+}
+
 static int64_t domctl_scheduler_op(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
 	struct xen_domctl_scheduler_op *s = &op->u.scheduler_op;
 	struct xen_domctl_sched_credit2 *c = &s->u.credit2;
 
-	(void)v;
 	if (s->sched_id != XEN_SCHEDULER_CREDIT2)
 		return -EINVAL;
 	switch (s->cmd) {
@@ -360,7 +375,6 @@ static int64_t domctl_settimeoffset(struct vcpu *v, struct domain *d, struct xen
 {
 	int64_t s = op->u.settimeoffset.time_offset_seconds;
 
-	(void)v;
 	if (s != (int32_t)s)
 		return -EINVAL;
 	d->time_offset_seconds = (int32_t)s;
@@ -371,7 +385,6 @@ static int64_t domctl_settimeoffset(struct vcpu *v, struct domain *d, struct xen
 /* The TSC is never emulated; the mode is what cpuid says of it (policy.c). */
 static int64_t domctl_gettscinfo(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	op->u.tsc_info = (struct xen_domctl_tsc_info){
 		.gtsc_khz = (uint32_t)tsc_khz,
 		.elapsed_nsec = tsc_to_ns(rdtsc() + (uint64_t)d->tsc_offset),
@@ -410,7 +423,6 @@ static int64_t domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xe
 	struct xen_domctl_cpu_policy *p = &op->u.cpu_policy;
 	int rc = policy_leaves_to_guest(d, 0, (gva_t)p->leaves.p, &p->nr_leaves);
 
-	(void)v;
 	return rc ? rc : policy_msrs_to_guest(XEN_SYSCTL_cpu_policy_hvm_default, (gva_t)p->msrs.p, &p->nr_msrs);
 }
 
@@ -468,7 +480,6 @@ static int64_t domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xe
 
 static int64_t domctl_get_address_size(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v, (void)d;
 	op->u.address_size.size = 64;
 	return 0;
 }
@@ -477,7 +488,6 @@ static int64_t domctl_get_address_size(struct vcpu *v, struct domain *d, struct 
 
 static int64_t domctl_get_paging_mempool_size(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	op->u.paging_mempool.size = d->mempool_bytes;
 	return 0;
 }
@@ -485,7 +495,6 @@ static int64_t domctl_get_paging_mempool_size(struct vcpu *v, struct domain *d, 
 /* Page tables come from the heap as needed, up to this. */
 static int64_t domctl_set_paging_mempool_size(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	(void)v;
 	if (op->u.paging_mempool.size & ~PAGE_MASK)
 		return -EINVAL;
 	d->mempool_bytes = op->u.paging_mempool.size;
@@ -498,7 +507,6 @@ static int64_t domctl_getpageframeinfo3(struct vcpu *v, struct domain *d, struct
 {
 	struct xen_domctl_getpageframeinfo3 *f = &op->u.getpageframeinfo3;
 
-	(void)v;
 	if (f->num > 1024)
 		return -E2BIG;
 	for (uint64_t i = 0; i < f->num; i++) {

@@ -195,8 +195,9 @@ static int16_t map_frame(struct domain *ld, struct domain *rd, uint32_t ref, str
 }
 
 /* Only into an empty place of the guest's physical map: Linux uses unpopulated or ballooned-out ones. */
-static int16_t map_one(struct domain *ld, struct gnttab_map_grant_ref *op)
+static int16_t map_one(struct domain *ld, void *arg)
 {
+	struct gnttab_map_grant_ref *op = arg;
 	gfn_t gfn = op->host_addr >> PAGE_SHIFT;
 	struct grant_table *g = &ld->grant;
 	struct grant_active *a;
@@ -232,23 +233,31 @@ static int16_t map_one(struct domain *ld, struct gnttab_map_grant_ref *op)
 	return GNTST_okay;
 }
 
-/* An array hypercall: arg[1] where, arg[2] how many. They are kept up to date for -ERESTART. */
-static int64_t map_grant_ref_op(struct vcpu *v, uint64_t *arg)
+/* An array hypercall: arg[1] where, arg[2] how many. They are kept up to date for -ERESTART. op: room for one element, whose
+ * status stands at the byte `status`; what one() leaves in it goes back to the guest. */
+static int64_t each(struct vcpu *v, uint64_t *arg, void *op, size_t size, size_t status,
+		    int16_t (*one)(struct domain *d, void *op))
 {
 	struct guest_window w = GUEST_WINDOW_INIT;
-	struct gnttab_map_grant_ref op;
 
 	while (arg[2]) {
-		if (guest_read(&w, &op, arg[1], sizeof(op)))
+		if (guest_read(&w, op, arg[1], size))
 			return -EFAULT;
-		op.status = map_one(v->domain, &op);
-		if (guest_write(&w, arg[1], &op, sizeof(op)))
+		*(int16_t *)((char *)op + status) = one(v->domain, op);
+		if (guest_write(&w, arg[1], op, size))
 			return -EFAULT;
-		arg[1] += sizeof(op);
+		arg[1] += size;
 		if (--arg[2] && !(arg[2] % BATCH) && hypercall_preempt())
 			return -ERESTART;
 	}
 	return 0;
+}
+
+static int64_t map_grant_ref_op(struct vcpu *v, uint64_t *arg)
+{
+	struct gnttab_map_grant_ref op;
+
+	return each(v, arg, &op, sizeof(op), offsetof(struct gnttab_map_grant_ref, status), map_one);
 }
 
 /* ---- unmap ---- */
@@ -400,8 +409,9 @@ static void copy_close(const struct copy_side *s)
 }
 
 /* No frame reference is needed: nothing is freed between the two ends of a copy, under the core lock. */
-static int16_t copy_one(struct domain *ld, const struct gnttab_copy *op)
+static int16_t copy_one(struct domain *ld, void *arg)
 {
+	const struct gnttab_copy *op = arg;
 	struct copy_side src = { .ro = true }, dst = { .ro = false };
 	int16_t rc;
 
@@ -423,20 +433,9 @@ static int16_t copy_one(struct domain *ld, const struct gnttab_copy *op)
 
 static int64_t copy_op(struct vcpu *v, uint64_t *arg)
 {
-	struct guest_window w = GUEST_WINDOW_INIT;
 	struct gnttab_copy op;
 
-	while (arg[2]) {
-		if (guest_read(&w, &op, arg[1], sizeof(op)))
-			return -EFAULT;
-		op.status = copy_one(v->domain, &op);
-		if (guest_write(&w, arg[1] + offsetof(struct gnttab_copy, status), &op.status, sizeof(op.status)))
-			return -EFAULT;
-		arg[1] += sizeof(op);
-		if (--arg[2] && !(arg[2] % BATCH) && hypercall_preempt())
-			return -ERESTART;
-	}
-	return 0;
+	return each(v, arg, &op, sizeof(op), offsetof(struct gnttab_copy, status), copy_one);
 }
 
 /* ---- the rest ---- */
@@ -502,7 +501,6 @@ static int64_t set_version_op(struct vcpu *v, uint64_t *arg)
 	struct gnttab_set_version op;
 	int64_t rc;
 
-	(void)v;
 	if (copy_from_guest(&op, arg[1], sizeof(op)))
 		return -EFAULT;
 	rc = op.version == 1 ? 0 : op.version == 2 ? -ENOSYS : -EINVAL;
@@ -523,17 +521,18 @@ static int64_t get_version_op(struct vcpu *v, uint64_t *arg)
 	return copy_to_guest(arg[1], &op, sizeof(op));
 }
 
-static int16_t swap_one(struct domain *d, uint32_t ref_a, uint32_t ref_b)
+static int16_t swap_one(struct domain *d, void *arg)
 {
-	const struct grant_active *a = active_of(d, ref_a), *b = active_of(d, ref_b);
+	const struct gnttab_swap_grant_ref *op = arg;
+	const struct grant_active *a = active_of(d, op->ref_a), *b = active_of(d, op->ref_b);
 	struct grant_entry_v1 *ea, *eb, entry;
 
 	if (!a || !b)
 		return GNTST_bad_gntref;
 	if (a->pins_ro || a->pins_rw || b->pins_ro || b->pins_rw)
 		return a == b ? GNTST_okay : GNTST_eagain;
-	ea = entry_of(d, ref_a);
-	eb = entry_of(d, ref_b);
+	ea = entry_of(d, op->ref_a);
+	eb = entry_of(d, op->ref_b);
 	entry = *ea;
 	*ea = *eb;
 	*eb = entry;
@@ -542,20 +541,9 @@ static int16_t swap_one(struct domain *d, uint32_t ref_a, uint32_t ref_b)
 
 static int64_t swap_grant_ref_op(struct vcpu *v, uint64_t *arg)
 {
-	struct guest_window w = GUEST_WINDOW_INIT;
 	struct gnttab_swap_grant_ref op;
 
-	while (arg[2]) {
-		if (guest_read(&w, &op, arg[1], sizeof(op)))
-			return -EFAULT;
-		op.status = swap_one(v->domain, op.ref_a, op.ref_b);
-		if (guest_write(&w, arg[1], &op, sizeof(op)))
-			return -EFAULT;
-		arg[1] += sizeof(op);
-		if (--arg[2] && !(arg[2] % BATCH) && hypercall_preempt())
-			return -ERESTART;
-	}
-	return 0;
+	return each(v, arg, &op, sizeof(op), offsetof(struct gnttab_swap_grant_ref, status), swap_one);
 }
 
 int64_t hypercall_grant_table_op(struct vcpu *v, uint64_t *arg)

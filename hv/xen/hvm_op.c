@@ -135,7 +135,6 @@ static int64_t hvm_get_time(struct vcpu *v, gva_t at)
 {
 	struct xen_hvm_get_time t = { .now = now() };
 
-	(void)v;
 	return copy_to_guest(at, &t, sizeof(t));
 }
 

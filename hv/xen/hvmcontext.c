@@ -300,3 +300,48 @@ int hvmcontext_set(struct domain *d, const struct xen_domctl_hvmcontext *c)
 	domain_unpause(d);
 	return rc;
 }
+
+/* ---- struct vcpu_guest_context: libxc changes the result of a hypercall there ---- */
+
+int vcpu_context_get(struct vcpu *v, gva_t to)
+{
+	struct vcpu_guest_context *c = kalloc(sizeof(*c));
+	struct vcpu_state s;
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	vcpu_sync(v);
+	cpu_ops->get_state(v, &s);
+#define X(field, reg) c->user_regs.field = v->regs.gpr[reg];
+	GPRS(X)
+#undef X
+	c->user_regs.rip = v->regs.rip;
+	c->user_regs.rflags = v->regs.rflags;
+	c->user_regs.cs = s.seg[SEG_CS].sel;
+	c->user_regs.ss = s.seg[SEG_SS].sel;
+	c->flags = v->stopped & VCPU_DOWN ? 0 : VGCF_online;
+	c->ctrlreg[0] = s.cr0;
+	c->ctrlreg[2] = s.cr2;
+	c->ctrlreg[3] = s.cr3;
+	c->ctrlreg[4] = s.cr4;
+	err = copy_to_guest(to, c, sizeof(*c));
+	kfree(c);
+	return err;
+}
+
+int vcpu_context_set(struct vcpu *v, gva_t from)
+{
+	struct cpu_user_regs r;
+
+	if (vcpu_runnable(v) || v->running)
+		return -EBUSY;
+	if (copy_from_guest(&r, from + offsetof(struct vcpu_guest_context, user_regs), sizeof(r)))
+		return -EFAULT;
+#define X(field, reg) v->regs.gpr[reg] = r.field;
+	GPRS(X)
+#undef X
+	v->regs.rip = r.rip;
+	v->regs.rflags = r.rflags | 2;
+	return 0;
+}

@@ -598,7 +598,6 @@ static int64_t memory_maximum_gpfn(struct vcpu *v, uint64_t *arg)
 
 static int64_t memory_maximum_ram_page(struct vcpu *v, uint64_t *arg)
 {
-	(void)v, (void)arg;
 	return (int64_t)frame_max;
 }
 

@@ -20,14 +20,12 @@ static bool event_deliverable(struct vcpu *v)
 
 static int64_t yield_op(struct vcpu *v, uint64_t *arg)
 {
-	(void)arg;
 	sched_yield(v);
 	return 0;
 }
 
 static int64_t block_op(struct vcpu *v, uint64_t *arg)
 {
-	(void)arg;
 	if (!event_deliverable(v))
 		sched_stop(v, VCPU_BLOCKED);
 	return 0;

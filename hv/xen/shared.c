@@ -15,21 +15,6 @@
 _Static_assert(sizeof(struct vcpu_info) == 64 && sizeof(struct vcpu_time_info) == 32, "xen/xen.h");
 _Static_assert(MAX_VCPUS <= XEN_LEGACY_MAX_VCPUS, "every vCPU has a place in shared_info");
 
-/* The point the time in the guest counts from. With a stable TSC it is the same for all vCPUs and for ever, so that
- * readings on different vCPUs cannot go backwards by a rounding. */
-static void reference_point(uint64_t *tsc, ns_t *ns)
-{
-	static uint64_t base_tsc;
-	static ns_t base_ns;
-
-	if (!tsc_stable || !base_tsc) {
-		base_tsc = rdtsc();
-		base_ns = tsc_to_ns(base_tsc);
-	}
-	*tsc = base_tsc;
-	*ns = base_ns;
-}
-
 void time_area_write(struct vcpu *v)
 {
 	struct vcpu_time_info t = v->vcpu_info->time;
@@ -48,21 +33,32 @@ void pvclock_update(struct vcpu *v)
 	struct vcpu_time_info *t = &v->vcpu_info->time;
 	uint32_t version = (READ_ONCE(t->version) & ~1u) + 2;
 	uint64_t tsc;
-	ns_t ns;
 
-	reference_point(&tsc, &ns);
+	/* With a stable TSC all vCPUs count from the same point, for ever: readings on different ones cannot go backwards by a rounding. */
+	tsc = tsc_stable ? tsc_start : rdtsc();
 	WRITE_ONCE(t->version, version - 1);
 	barrier();
 	t->tsc_timestamp = tsc + (uint64_t)v->domain->tsc_offset;
-	t->system_time = ns;
+	t->system_time = tsc_to_ns(tsc);
 	t->tsc_to_system_mul = tsc_mul;
 	t->tsc_shift = tsc_shift;
-	t->flags = tsc_stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0;
+	t->flags = (tsc_stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0) | (t->flags & XEN_PVCLOCK_GUEST_STOPPED);
 	barrier();
 	WRITE_ONCE(t->version, version);
 	v->time_updated = now();
 	if (v->time_gva && v == current_vcpu())
 		time_area_write(v);
+}
+
+void pvclock_domain_slept(struct domain *d, uint64_t tsc_lost)
+{
+	d->tsc_offset += (int64_t)tsc_lost;
+	for (unsigned i = 0; i < d->max_vcpus; i++) {
+		if (!d->vcpu[i])
+			continue;
+		d->vcpu[i]->vcpu_info->time.flags |= XEN_PVCLOCK_GUEST_STOPPED;
+		d->vcpu[i]->time_updated = 0;
+	}
 }
 
 void pvclock_update_wallclock(struct domain *d)

@@ -82,7 +82,6 @@ static int64_t set_singleshot_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 
 static int64_t stop_singleshot_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
-	(void)at;
 	if (v != t)
 		return -EINVAL;
 	timer_cancel(&v->singleshot);
@@ -93,7 +92,6 @@ static int64_t set_periodic_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_set_periodic_timer set;
 
-	(void)v;
 	if (copy_from_guest(&set, at, sizeof(set)))
 		return -EFAULT;
 	if (set.period_ns < MS || set.period_ns > PERIOD_MAX)
@@ -105,8 +103,6 @@ static int64_t set_periodic_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 
 static int64_t stop_periodic_timer_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
-	(void)v;
-	(void)at;
 	timer_cancel(&t->periodic);
 	return 0;
 }
@@ -161,7 +157,6 @@ static int64_t initialise_op(struct vcpu *v, struct vcpu *t, gva_t at)
 	struct regs regs;
 	int rc;
 
-	(void)v;
 	if (copy_from_guest(&c, at, sizeof(c)))
 		return -EFAULT;
 	if (!(t->stopped & VCPU_DOWN))
@@ -186,8 +181,6 @@ static int64_t initialise_op(struct vcpu *v, struct vcpu *t, gva_t at)
 
 static int64_t up_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
-	(void)v;
-	(void)at;
 	sched_start(t, VCPU_DOWN);
 	return 0;
 }
@@ -196,7 +189,6 @@ static int64_t down_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct domain *d = v->domain;
 
-	(void)at;
 	for (unsigned i = 0; i < d->max_vcpus; i++) {
 		if (d->vcpu[i] && d->vcpu[i] != t && !(d->vcpu[i]->stopped & VCPU_DOWN)) {
 			sched_stop(t, VCPU_DOWN);
@@ -209,8 +201,6 @@ static int64_t down_op(struct vcpu *v, struct vcpu *t, gva_t at)
 
 static int64_t is_up_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
-	(void)v;
-	(void)at;
 	return !(t->stopped & VCPU_DOWN);
 }
 
@@ -227,7 +217,6 @@ static int64_t get_runstate_info_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_runstate_info r = runstate_now(t);
 
-	(void)v;
 	return copy_to_guest(at, &r, sizeof(r));
 }
 
@@ -248,7 +237,6 @@ static int64_t register_vcpu_info_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct vcpu_register_vcpu_info info;
 
-	(void)v;
 	if (copy_from_guest(&info, at, sizeof(info)))
 		return -EFAULT;
 	return vcpu_info_register(t, info.mfn, info.offset);
@@ -258,7 +246,6 @@ static int64_t register_vcpu_time_memory_area_op(struct vcpu *v, struct vcpu *t,
 {
 	struct vcpu_register_time_memory_area area;
 
-	(void)v;
 	if (copy_from_guest(&area, at, sizeof(area)))
 		return -EFAULT;
 	t->time_gva = area.addr.p;
@@ -269,7 +256,6 @@ static int64_t register_vcpu_time_memory_area_op(struct vcpu *v, struct vcpu *t,
 
 static int64_t send_nmi_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
-	(void)v;
 	if (at)
 		return -EINVAL;
 	t->nmi_pending = true;

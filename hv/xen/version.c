@@ -15,7 +15,6 @@ static const char capabilities[] = "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_6
 
 static int64_t version_version(struct vcpu *v, gva_t at)
 {
-	(void)v, (void)at;
 	return ABI_MAJOR << 16 | ABI_MINOR;
 }
 
@@ -27,24 +26,6 @@ static int64_t give_field(gva_t at, const char *s, size_t size)
 	strscpy(field, s, MIN(size, sizeof(field)));
 	return copy_to_guest(at, field, MIN(size, sizeof(field))) ||
 	       (size > sizeof(field) && clear_guest(at + sizeof(field), size - sizeof(field))) ? -EFAULT : 0;
-}
-
-static int64_t version_extraversion(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_field(at, extraversion, XEN_EXTRAVERSION_LEN);
-}
-
-static int64_t version_capabilities(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_field(at, capabilities, XEN_CAPABILITIES_INFO_LEN);
-}
-
-static int64_t version_changeset(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_field(at, changeset, XEN_CHANGESET_INFO_LEN);
 }
 
 /* What only the service domain needs to know is empty for others. */
@@ -77,23 +58,19 @@ static int64_t give_varbuf(gva_t at, const char *s)
 	return copy_to_guest(at + offsetof(xen_varbuf_t, buf), s, n) ? -EFAULT : (int64_t)n;
 }
 
-static int64_t version_extraversion2(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_varbuf(at, extraversion);
-}
-
-static int64_t version_capabilities2(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_varbuf(at, capabilities);
-}
-
-static int64_t version_changeset2(struct vcpu *v, gva_t at)
-{
-	(void)v;
-	return give_varbuf(at, changeset);
-}
+/* Both forms of what everyone may know. */
+#define DEFINE_TEXT(what, size)                                                                                        \
+	static int64_t version_##what(struct vcpu *v, gva_t at)                                                        \
+	{                                                                                                              \
+		return give_field(at, what, size);                                                                     \
+	}                                                                                                              \
+	static int64_t version_##what##2(struct vcpu *v, gva_t at)                                                     \
+	{                                                                                                              \
+		return give_varbuf(at, what);                                                                          \
+	}
+DEFINE_TEXT(extraversion, XEN_EXTRAVERSION_LEN)
+DEFINE_TEXT(capabilities, XEN_CAPABILITIES_INFO_LEN)
+DEFINE_TEXT(changeset, XEN_CHANGESET_INFO_LEN)
 
 static int64_t version_commandline2(struct vcpu *v, gva_t at)
 {
@@ -104,7 +81,6 @@ static int64_t version_compile_info(struct vcpu *v, gva_t at)
 {
 	static const struct xen_compile_info info = { .compiler = "C compiler " __VERSION__, .compile_by = "carrel" };
 
-	(void)v;
 	return copy_to_guest(at, &info, sizeof(info));
 }
 
@@ -112,7 +88,6 @@ static int64_t version_platform_parameters(struct vcpu *v, gva_t at)
 {
 	struct xen_platform_parameters p = { 0 };
 
-	(void)v;
 	return copy_to_guest(at, &p, sizeof(p));
 }
 
@@ -134,7 +109,6 @@ static int64_t version_get_features(struct vcpu *v, gva_t at)
 
 static int64_t version_pagesize(struct vcpu *v, gva_t at)
 {
-	(void)v;
 	return at ? -EINVAL : (int64_t)PAGE_SIZE;
 }
 

@@ -64,6 +64,8 @@ def options(argv):
     p.add_argument("--keep", action="store_true", help="keep the run's directory and say where it is")
     p.add_argument("--direct", action="store_true",
                    help="no disk: QEMU loads the core, the kernel and a small initramfs (amd)")
+    p.add_argument("--cd", action="store_true",
+                   help="with --direct: GRUB loads the same from a CD. What QEMU loads itself it writes again at a wake-up from RAM")
     p.add_argument("--firmware", choices=["bios", "uefi"], default="uefi", help="of the disk rig")
     p.add_argument("--cmdline", default="", metavar="TEXT", help="added to the core's command line")
     p.add_argument("--dom0-cmdline", default="", metavar="TEXT", help="added to the service domain's")
@@ -293,6 +295,8 @@ def dom0_files(opts, run):
 
 
 def direct(opts, run, interactive):
+    if opts.cd:
+        return qemu_base(opts, run, interactive) + ["-vga", "std", "-cdrom", iso(opts, run, interactive)] + opts.qemu_args.split()
     kernel, *initramfs = dom0_files(opts, run)
     double = lambda text: text.replace(",", ",,")
     return qemu_base(opts, run, interactive) + [

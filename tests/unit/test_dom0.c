@@ -18,6 +18,7 @@ struct options opt;
 static struct frame records[PAGES];
 struct frame *frame_table = records;
 mfn_t frame_max = PAGES;
+paddr_t low_page = 0x8000;
 static struct domain d;
 static uint8_t mapped[PAGES];
 
@@ -28,7 +29,7 @@ uint64_t frame_total_pages(void)
 
 static bool of_core(mfn_t mfn)
 {
-	return mfn >= CORE_FIRST && mfn < CORE_END;
+	return mfn == low_page >> PAGE_SHIFT || (mfn >= CORE_FIRST && mfn < CORE_END);
 }
 
 int frame_claim(mfn_t mfn, uint64_t n, struct domain *dom)
