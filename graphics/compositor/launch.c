@@ -52,6 +52,12 @@ gboolean launch_listen(Vm *vm, GError **error)
 	vm->socket = listen_at(vm->socket_path, error);
 	if (vm->socket < 0)
 		return FALSE;
+	/* The view has a user of its own and finds the socket in its mount namespace; nobody else can enter the directory. */
+	if (chmod(vm->socket_path, 0666)) {
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", vm->socket_path, g_strerror(errno));
+		launch_unlisten(vm);
+		return FALSE;
+	}
 	vm->listening = wl_event_loop_add_fd(vm->desk->loop, vm->socket, WL_EVENT_READABLE, on_view, vm);
 	return TRUE;
 }

@@ -35,7 +35,7 @@ until_ok 60 "the lock" changed lock 20000 switcher
 sleep 3
 rig picture lock
 rig type 'carrel\n'
-until_ok 60 "the password opens it" desk_is Locked "b false"
+until_ok 240 "the password opens it" desk_is Locked "b false"
 for vm in work personal; do
 	until_ok 300 "$vm runs" running $vm
 	if [ "$(carrelctl get $vm display screens 2>/dev/null || echo 0)" -gt 0 ]; then
