@@ -18,23 +18,6 @@ static const GOptionEntry entries[] = {
 	{NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-static gboolean parse(int *argc, char ***argv, uint32_t *domid, GError **error)
-{
-	g_autoptr(GOptionContext) context = g_option_context_new("DOMID - let a guest be heard, and hear");
-
-	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, argc, argv, error))
-		return FALSE;
-	if (version)
-		return TRUE;
-	if (*argc != 2 || store_parse_uint((*argv)[1], 0x7fef, domid) || !*domid) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "one domain number from 1 to 32751 is needed, as 'xl list' shows it");
-		return FALSE;
-	}
-	return TRUE;
-}
-
 static void on_ended(void *data, const char *problem)
 {
 	service_end(data, problem);
@@ -62,7 +45,7 @@ static int run(int argc, char **argv, GError **error)
 	struct xen *xen;
 	int status;
 
-	if (!parse(&argc, &argv, &domid, error))
+	if (!service_parse(&argc, &argv, "DOMID - let a guest be heard, and hear", entries, &version, &domid, error))
 		return 2;
 	if (version) {
 		g_print("carrel-sound %s\n", CARREL_VERSION);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service.h"
+#include "xen.h"
 
 #include <errno.h>
+#include <gio/gio.h>
 #include <glib-unix.h>
 #include <stddef.h>
 #include <string.h>
@@ -15,6 +17,24 @@ struct service {
 	int manager; /* socket of the service manager, or -1 */
 	guint term, interrupt, watchdog;
 };
+
+gboolean service_parse(int *argc, char ***argv, const char *summary, const GOptionEntry *entries, const gboolean *version,
+		       uint32_t *domid, GError **error)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new(summary);
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return FALSE;
+	if (*version)
+		return TRUE;
+	if (*argc != 2 || store_parse_uint((*argv)[1], 0x7fef, domid) || !*domid) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "one domain number from 1 to 32751 is needed, as 'xl list' shows it");
+		return FALSE;
+	}
+	return TRUE;
+}
 
 static gboolean on_signal(gpointer data)
 {

@@ -4,9 +4,13 @@
 #define PV_SERVICE_H
 
 #include <glib.h>
+#include <stdint.h>
 
 struct service;
 
+/* Takes the options and "DOMID", which is not needed once *version is set by them. */
+gboolean service_parse(int *argc, char ***argv, const char *summary, const GOptionEntry *entries, const gboolean *version,
+		       uint32_t *domid, GError **error);
 /* Before the sandbox. SIGTERM and SIGINT end it well. */
 struct service *service_new(void);
 /* Tells that it is ready and runs the main loop until service_end(). Returns the process's exit status. */

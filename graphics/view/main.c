@@ -52,23 +52,6 @@ static const GOptionEntry entries[] = {
 	{NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-static bool parse(int *argc, char ***argv, uint32_t *domid, GError **error)
-{
-	g_autoptr(GOptionContext) context = g_option_context_new("DOMID - show a guest's screen and give it input");
-
-	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, argc, argv, error))
-		return false;
-	if (version)
-		return true;
-	if (*argc != 2 || store_parse_uint((*argv)[1], 0x7fef, domid) || !*domid) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "one domain number from 1 to 32751 is needed, as 'xl list' shows it");
-		return false;
-	}
-	return true;
-}
-
 static int serve(struct xen *xen, struct wl_display *wayland, const struct view_options *options, GError **error)
 {
 	struct service *s = service_new();
@@ -91,7 +74,7 @@ static int run(int argc, char **argv, GError **error)
 	struct xen *xen;
 	int status;
 
-	if (!parse(&argc, &argv, &options.domid, error))
+	if (!service_parse(&argc, &argv, "DOMID - show a guest's screen and give it input", entries, &version, &options.domid, error))
 		return 2;
 	if (version) {
 		g_print("carrel-view %s\n", CARREL_VERSION);
