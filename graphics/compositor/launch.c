@@ -14,7 +14,7 @@
 #define SYSTEMD "org.freedesktop.systemd1"
 #define VIEW_FD 3 /* where the view finds its connection */
 
-static int listen_at(const char *path, GError **error)
+static int listen_at(const char *path, mode_t mode, GError **error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	g_autofree char *dir = g_path_get_dirname(path);
@@ -27,7 +27,7 @@ static int listen_at(const char *path, GError **error)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (g_mkdir_with_parents(dir, 0700) == 0 && fd >= 0) {
 		unlink(path);
-		if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && chmod(path, 0600) == 0 && listen(fd, 16) == 0)
+		if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && chmod(path, mode) == 0 && listen(fd, 16) == 0)
 			return fd;
 	}
 	g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
@@ -49,15 +49,10 @@ static int on_view(int fd, uint32_t mask, void *data)
 gboolean launch_listen(Vm *vm, GError **error)
 {
 	vm->socket_path = g_strdup_printf("%s/vm/%s.sock", vm->desk->options.runtime_dir, vm->name);
-	vm->socket = listen_at(vm->socket_path, error);
+	/* The view has a user of its own and finds the socket in its mount namespace; nobody else can enter the directory. */
+	vm->socket = listen_at(vm->socket_path, 0666, error);
 	if (vm->socket < 0)
 		return FALSE;
-	/* The view has a user of its own and finds the socket in its mount namespace; nobody else can enter the directory. */
-	if (chmod(vm->socket_path, 0666)) {
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", vm->socket_path, g_strerror(errno));
-		launch_unlisten(vm);
-		return FALSE;
-	}
 	vm->listening = wl_event_loop_add_fd(vm->desk->loop, vm->socket, WL_EVENT_READABLE, on_view, vm);
 	return TRUE;
 }
@@ -192,7 +187,7 @@ gboolean launch_listen_shell(Desk *desk, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("%s/shell", desk->options.runtime_dir);
 
-	desk->shell_socket = listen_at(path, error);
+	desk->shell_socket = listen_at(path, 0600, error);
 	if (desk->shell_socket < 0)
 		return FALSE;
 	desk->shell_listening = wl_event_loop_add_fd(desk->loop, desk->shell_socket, WL_EVENT_READABLE, on_shell, desk);

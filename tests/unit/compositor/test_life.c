@@ -140,7 +140,7 @@ static void wait_calls(Lab *lab, const GString *calls, const char *text)
 	g_assert_cmpstr(calls->str, ==, text);
 }
 
-/* As systemd does it by OpenFile=: connected by somebody else, handed over as WAYLAND_SOCKET. */
+/* Connected by somebody else, handed over as WAYLAND_SOCKET. */
 static void be_view(Lab *lab)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
