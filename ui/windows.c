@@ -19,6 +19,19 @@ static void cover(GtkWindow *window, const char *namespace, GtkLayerShellLayer l
 	gtk_layer_set_keyboard_mode(window, GTK_LAYER_SHELL_KEYBOARD_MODE_EXCLUSIVE);
 }
 
+static gboolean show_again(Windows *windows)
+{
+	windows->again = 0;
+	if (!gdk_display_get_n_monitors(gtk_widget_get_display(windows->main)))
+		return G_SOURCE_REMOVE;
+	g_autoptr(GList) notices = gtk_container_get_children(GTK_CONTAINER(windows->ui->notices));
+	for (guint i = 0; i < windows->closed->len; i++)
+		if (notices || windows->closed->pdata[i] != windows->ui->notice_window)
+			gtk_widget_show(windows->closed->pdata[i]);
+	g_ptr_array_set_size(windows->closed, 0);
+	return G_SOURCE_REMOVE;
+}
+
 static gboolean on_key(GtkWidget *window, GdkEventKey *event, Windows *windows)
 {
 	(void)window;
@@ -27,9 +40,18 @@ static gboolean on_key(GtkWidget *window, GdkEventKey *event, Windows *windows)
 	return ui_key(windows->ui, event);
 }
 
-static gboolean on_delete(void)
+/* The compositor closes a surface when its output goes: it is shown again on another, or on the next that comes. Hiding is what
+ * gives the surface up; until then GTK draws into one that is dead. */
+static gboolean on_delete(GtkWidget *window, GdkEvent *event, Windows *windows)
 {
-	return TRUE; /* nothing that is shown here is closed */
+	(void)event;
+	if (windows->layers) {
+		gtk_widget_hide(window);
+		g_ptr_array_add(windows->closed, window);
+		if (!windows->again)
+			windows->again = g_idle_add((GSourceFunc)(void (*)(void))show_again, windows);
+	}
+	return TRUE; /* nothing else that is shown here is closed */
 }
 
 static GtkWidget *window_new(Windows *windows, const char *title, GtkWidget *child)
@@ -41,7 +63,6 @@ static GtkWidget *window_new(Windows *windows, const char *title, GtkWidget *chi
 	gtk_container_add(GTK_CONTAINER(window), child);
 	if (!windows->layers)
 		gtk_window_fullscreen(GTK_WINDOW(window));
-	g_signal_connect(window, "delete-event", G_CALLBACK(on_delete), NULL);
 	return window;
 }
 
@@ -54,6 +75,7 @@ static void add_lock(Windows *windows, GdkMonitor *monitor)
 	GtkWidget *page = lock_new(windows->ui), *window = window_new(windows, _("Locked"), page);
 	if (windows->layers)
 		cover(GTK_WINDOW(window), "carrel-lock", GTK_LAYER_SHELL_LAYER_OVERLAY, monitor);
+	g_signal_connect(window, "delete-event", G_CALLBACK(gtk_true), NULL); /* goes with its monitor */
 	g_hash_table_insert(windows->locks, monitor, window);
 	gtk_widget_show(window);
 	lock_focus(page);
@@ -62,6 +84,7 @@ static void add_lock(Windows *windows, GdkMonitor *monitor)
 static void on_monitor(GdkDisplay *display, GdkMonitor *monitor, Windows *windows)
 {
 	(void)display;
+	show_again(windows);
 	if (ui_desk_locked(windows->ui->desk))
 		add_lock(windows, monitor);
 }
@@ -113,6 +136,7 @@ static void make_notices(Windows *windows)
 	gtk_container_remove(GTK_CONTAINER(ui->root), ui->notices);
 	gtk_container_add(GTK_CONTAINER(window), ui->notices);
 	g_object_unref(ui->notices);
+	g_signal_connect(window, "delete-event", G_CALLBACK(on_delete), windows);
 	ui->notice_window = window;
 }
 
@@ -122,7 +146,9 @@ Windows *windows_new(Ui *ui)
 	windows->ui = ui;
 	windows->layers = gtk_layer_is_supported();
 	windows->locks = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)gtk_widget_destroy);
+	windows->closed = g_ptr_array_new();
 	windows->main = window_new(windows, "Carrel", ui->root);
+	g_signal_connect(windows->main, "delete-event", G_CALLBACK(on_delete), windows);
 	if (windows->layers)
 		cover(GTK_WINDOW(windows->main), "carrel-switcher", GTK_LAYER_SHELL_LAYER_TOP, NULL);
 	g_signal_connect(windows->main, "key-press-event", G_CALLBACK(on_key), windows);
@@ -141,6 +167,8 @@ void windows_free(Windows *windows)
 	GdkDisplay *display = gtk_widget_get_display(windows->main);
 	g_signal_handlers_disconnect_by_data(display, windows);
 	g_clear_signal_handler(&windows->on_desk, windows->ui->desk);
+	g_clear_handle_id(&windows->again, g_source_remove);
+	g_ptr_array_unref(windows->closed);
 	g_hash_table_unref(windows->locks);
 	gtk_container_remove(GTK_CONTAINER(windows->main), windows->ui->root);
 	gtk_widget_destroy(windows->main);

@@ -10,6 +10,8 @@ typedef struct {
 	Ui *ui;
 	GtkWidget *main;
 	GHashTable *locks; /* GdkMonitor: window */
+	GPtrArray *closed; /* windows to show again when there is an output */
+	guint again;       /* source */
 	gulong on_desk;
 	gboolean layers;
 } Windows;

@@ -6,25 +6,6 @@
 set -u
 name=desk
 . /mnt/rig/screen.sh
-logs=/var/log/xen/console
-serial=0
-
-# in_guest VM COMMAND: types it on the VM's console as root; its status.
-in_guest() {
-	local vm=$1 n=0 tty mark
-	shift
-	serial=$((serial + 1))
-	mark="MARK-$serial"
-	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
-	# The mark is put together by the shell, so that its echo does not count.
-	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
-	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do
-		n=$((n + 1))
-		[ $n -lt 120 ] || fail "$vm did not answer to: $*"
-		sleep 1
-	done
-	return "$(sed -n "s/.*$mark=\([0-9]*\)=.*/\1/p" "$logs/guest-$vm.log" | tail -n 1)"
-}
 # pid UNIT: its main process; 0: none.
 pid() { systemctl show -P MainPID "$1"; }
 another() { [ "$(systemctl is-active "$1")" = active ] && [ "$(pid "$1")" != "$2" ]; }
@@ -109,7 +90,10 @@ until_ok 60 "the screen is back" switcher_is_back
 
 [ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || { echo "$name: no desktops here; the rest is left out"; exit 0; }
 
-for vm in work personal; do until_ok 900 "the view of $vm lives" live $vm; done
+for vm in work personal; do
+	carrelctl start $vm >/dev/null 2>&1 || fail "$vm does not start"
+	until_ok 120 "the view of $vm lives" live $vm
+done
 rig key ctrl-alt-1
 until_ok 30 "Ctrl+Alt+1 shows Work" shown work
 # Its wallpaper, its terminal: more colours than a console has.

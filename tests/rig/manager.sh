@@ -4,9 +4,8 @@
 # memory goes to the one on screen; a snapshot brings back what was broken; carreld is killed and finds them again. Runs in
 # the service domain of the disk rig.
 set -u
-export TERM=dumb
-logs=/var/log/xen/console
-serial=0
+name=manager
+. /mnt/rig/common.sh
 
 fail() {
 	echo "manager: FAILED: $*"
@@ -14,34 +13,6 @@ fail() {
 	tail -n 15 $logs/guest-*.log
 	journalctl -u carreld --no-pager -n 30
 	exit 1
-}
-# until_ok SECONDS WHAT COMMAND...: waits for the command to succeed.
-until_ok() {
-	local limit=$1 what=$2 n=0
-	shift 2
-	until "$@" >/dev/null 2>&1; do
-		n=$((n + 1))
-		[ $n -lt "$limit" ] || fail "$what: not in $limit s"
-		sleep 1
-	done
-	echo "manager: $what"
-}
-prompt() { tail -c 2000 "$logs/guest-$1.log" | grep -q 'root@'; }
-# in_guest VM COMMAND: types it on the VM's console as root; its status.
-in_guest() {
-	local vm=$1 n=0 tty mark
-	shift
-	serial=$((serial + 1))
-	mark="MARK-$serial"
-	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
-	# The mark is put together by the shell, so that its echo does not count.
-	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
-	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do
-		n=$((n + 1))
-		[ $n -lt 300 ] || fail "$vm did not answer to: $*"
-		sleep 1
-	done
-	return "$(sed -n "s/.*$mark=\([0-9]*\)=.*/\1/p" "$logs/guest-$vm.log" | tail -n 1)"
 }
 address() { carrelctl show "$1" | awk '$1 == "eth0" {print $NF}'; }
 memory() { xl list "$1" | awk 'NR == 2 {print $3}'; }
@@ -61,7 +32,7 @@ systemctl start carreld || fail "carreld does not start"
 for vm in work personal; do
 	carrelctl new $vm --from debian --memory-max 1800M || fail "new $vm"
 	carrelctl start $vm || fail "start $vm"
-	until_ok 900 "$vm has its console" prompt $vm
+	until_ok 900 "$vm has its console" logged_in $vm 0
 done
 for vm in work personal; do
 	until_ok 60 "$vm has its address" in_guest $vm "ip -4 addr | grep -q $(address $vm)"
@@ -69,9 +40,20 @@ for vm in work personal; do
 done
 echo "manager: both reach the world"
 
+# address6 VM: what its guest has for the world.
+address6() {
+	in_guest "$1" "ip -6 -o addr show scope global | sed 's/.*inet6 \\([0-9a-f:]*\\).*/ADDRESS6=\\1=/'"
+	sed -n 's/.*ADDRESS6=\([0-9a-f:]\{3,\}\)=.*/\1/p' "$logs/guest-$1.log" | tail -n 1
+}
 other=$(address personal)
+other6=$(address6 personal)
+[ -n "$other6" ] && [ -n "$(address6 work)" ] || fail "no IPv6 addresses"
+nic="\$(ip -o link | sed -n 's/^2: \\([^:@]*\\).*/\\1/p')"
+gateway="\$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
+in_guest work "arping -c 2 -w 5 -I $nic $gateway" || fail "work does not reach its gateway by ARP"
 in_guest work "ping -c 2 -W 3 $other" && fail "work reaches personal by IPv4"
-in_guest work "arping -c 2 -w 3 -I \$(ip -o link | sed -n 's/^2: \\([^:@]*\\).*/\\1/p') $other" && fail "work reaches personal by ARP"
+in_guest work "ping -6 -c 2 -W 3 $other6" && fail "work reaches personal by IPv6"
+in_guest work "arping -c 2 -w 3 -I $nic $other" && fail "work reaches personal by ARP"
 in_guest work "ping -6 -c 2 -W 3 ff02::1%2 | grep -v ' 0 received' | grep -c 'bytes from' | grep -q '^[3-9]'" && fail "work hears others by multicast"
 echo "manager: they do not reach each other"
 
@@ -85,10 +67,33 @@ carrelctl snapshot work before || fail "snapshot"
 in_guest work "rm -rf /root/file /sbin/init /usr/lib/systemd; sync"
 carrelctl off work || fail "off"
 carrelctl revert --yes work before || fail "revert"
+before=$(logins work)
 carrelctl start work || fail "start after revert"
-until_ok 900 "work is back" prompt work
+until_ok 900 "work is back" logged_in work "$before"
 in_guest work "grep -q precious /root/file" || fail "the snapshot lost what was in it"
 echo "manager: what was broken is whole again"
+
+# The machine sleeps by logind: carreld suspends both before, and resumes them after.
+awake() { [ "$(xl dmesg | grep -c 'carrel: awake')" -gt "$1" ]; }
+running() { carrelctl show "$1" | grep -q 'State *running'; }
+# The clock of the emulated console is late by some seconds.
+clock_right() { in_guest "$1" "d=\$((\$(date +%s) - $(date +%s))); test \$d -ge -3 -a \$d -le 20"; }
+for vm in work personal; do clock_right $vm || fail "the clock of $vm is wrong before the sleep"; done
+slept=$(xl dmesg | grep -c 'carrel: awake')
+rtc=/sys/class/rtc/rtc0
+echo 0 >$rtc/wakealarm
+echo +150 >$rtc/wakealarm
+start=$(cat $rtc/since_epoch)
+systemctl suspend || fail "logind does not suspend the machine"
+until_ok 200 "the machine slept and woke up" awake "$slept"
+grep -q . $rtc/wakealarm && fail "it did not sleep until its alarm"
+[ $(($(cat $rtc/since_epoch) - start)) -ge 145 ] || fail "it woke up before its alarm"
+for vm in work personal; do
+	until_ok 60 "$vm runs again" running $vm
+	clock_right $vm || fail "the clock of $vm is wrong after the sleep"
+	in_guest $vm "ping -c 2 -W 5 192.0.2.2" || fail "$vm does not reach the world after the sleep"
+	in_guest $vm "dd if=/dev/zero of=/root/zero bs=1M count=4 conv=fsync" || fail "$vm cannot write after the sleep"
+done
 
 before=$(carrelctl list)
 pkill -9 carreld

@@ -132,7 +132,8 @@ def payload(opts, run):
     shutil.copy(f"{small_parts()}/guest.cpio.gz", f"{tree}/guest/initramfs")
     shutil.copy(f"{HERE}/guest.cfg", f"{tree}/guest/guest.cfg")
     os.symlink("/boot/vmlinuz", f"{tree}/guest/vmlinuz")
-    shutil.copy(f"{HERE}/screen.sh", tree)
+    for shared in ("common.sh", "screen.sh"):
+        shutil.copy(f"{HERE}/{shared}", tree)
     if opts.script:
         shutil.copy(opts.script, f"{tree}/script")
     if opts.share:

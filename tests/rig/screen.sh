@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # For scripts that look at the laptop's screen and press its keys: ". /mnt/rig/screen.sh". They set $name, for their messages.
-export TERM=dumb
+. /mnt/rig/common.sh
 
 fail() {
 	echo "$name: FAILED: $*"
@@ -19,16 +19,6 @@ rig() {
 	ok*) answer=${answer#ok} && answer=${answer# } ;;
 	*) fail "rig $*: $answer" ;;
 	esac
-}
-# until_ok SECONDS WHAT COMMAND…: waits for the command to succeed.
-until_ok() {
-	local limit=$1 what=$2 start=$SECONDS
-	shift 2
-	until "$@" >/run/until_ok 2>&1; do
-		[ $((SECONDS - start)) -lt "$limit" ] || { cat /run/until_ok; fail "$what: not in $limit s"; }
-		sleep 0.5
-	done
-	echo "$name: $what (${SECONDS} s)"
 }
 # busctl's words for a property of the desk.
 desk_is() { [ "$(busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 "$1")" = "$2" ]; }

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# For scripts in the service domain of the disk rig: ". /mnt/rig/common.sh". They set $name, for their messages, and have fail.
+export TERM=dumb
+logs=/var/log/xen/console
+serial=0
+
+# until_ok SECONDS WHAT COMMAND…: waits for the command to succeed.
+until_ok() {
+	local limit=$1 what=$2 start=$SECONDS
+	shift 2
+	until "$@" >/run/until_ok 2>&1; do
+		[ $((SECONDS - start)) -lt "$limit" ] || { cat /run/until_ok; fail "$what: not in $limit s"; }
+		sleep 0.5
+	done
+	echo "$name: $what (${SECONDS} s)"
+}
+# Consoles of templates log root in by themselves: how often VM's has, and whether it did since the N-th time.
+logins() { cat "$logs/guest-$1.log" 2>/dev/null | grep -c 'automatic login'; }
+logged_in() { [ "$(logins "$1")" -gt "$2" ] && tail -c 300 "$logs/guest-$1.log" | grep -q 'root@'; }
+# in_guest VM COMMAND: types it on the VM's console as root; its status.
+in_guest() {
+	local vm=$1 start=$SECONDS tty mark
+	shift
+	serial=$((serial + 1))
+	mark="MARK-$serial"
+	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
+	# The mark is put together by the shell, so that its echo does not count.
+	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
+	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do
+		[ $((SECONDS - start)) -lt 300 ] || fail "$vm did not answer to: $*"
+		sleep 0.5
+	done
+	return "$(sed -n "s/.*$mark=\([0-9]*\)=.*/\1/p" "$logs/guest-$vm.log" | tail -n 1)"
+}
