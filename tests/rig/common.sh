@@ -2,7 +2,6 @@
 # For scripts in the service domain of the disk rig: ". /mnt/rig/common.sh". They set $name, for their messages, and have fail.
 export TERM=dumb
 logs=/var/log/xen/console
-serial=0
 
 # until_ok SECONDS WHAT COMMAND…: waits for the command to succeed.
 until_ok() {
@@ -19,9 +18,8 @@ logins() { cat "$logs/guest-$1.log" 2>/dev/null | grep -c 'automatic login'; }
 logged_in() { [ "$(logins "$1")" -gt "$2" ] && tail -c 300 "$logs/guest-$1.log" | grep -q 'root@'; }
 # in_guest VM COMMAND: types it on the VM's console as root; its status.
 in_guest() {
-	local vm=$1 start=$SECONDS tty mark
+	local vm=$1 start=$SECONDS tty serial=$RANDOM$RANDOM mark
 	shift
-	serial=$((serial + 1))
 	mark="MARK-$serial"
 	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
 	# The mark is put together by the shell, so that its echo does not count.
