@@ -7,8 +7,6 @@ set -u
 export TERM=dumb
 log=/var/log/xen/console/guest-cut.log
 dir=/var/lib/carrel/vms/cut
-word() { sed -n "s/.*carrel\.$1=\([0-9]*\).*/\1/p" /proc/cmdline; }
-acked=$(word acked) left=$(word cuts)
 
 fail() {
 	echo "powercut: FAILED: $*"
@@ -85,7 +83,11 @@ for disk in /sys/block/*; do
 	[ "$(cat "$disk/serial" 2>/dev/null)" = carreldata ] && data=/dev/${disk##*/}
 done
 [ -n "${data:-}" ] || fail "no disk for the VMs: run this by 'carrel rig --cuts N'"
-systemctl stop carreld
+systemctl stop carreld carrel-desk
+# The rig saves the machine here: each boot but the first goes on from this line.
+echo @cut >"$CARREL_CHANNEL"
+read -r _ acked left <"$CARREL_CHANNEL"
+blockdev --flushbufs "$data" # what was read of it before the last cut
 mkdir -p /mnt/data /etc/carrel && mount "$data" /mnt/data && mkdir -p /mnt/data/lib /mnt/data/etc || fail "$data is not mounted"
 mount --bind /mnt/data/lib /var/lib/carrel && mount --bind /mnt/data/etc /etc/carrel || fail "the VMs' disk is not mounted"
 systemctl start carreld

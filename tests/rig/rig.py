@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+from cuts import Cut
 from hands import Failed, Hands, Qmp
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -25,7 +26,7 @@ CACHE = "/cache"
 
 # Exit statuses of a rig; anything else is the script's own.
 CORE_PANIC, DOM0_PANIC, LOST, REFUSED, TIMEOUT = 120, 121, 122, 123, 124
-CUT = -1  # the power was cut, as it should be
+CUT, SAVED = -1, -2  # the power was cut, the machine's state saved, as it should be
 MEANING = {CORE_PANIC: "the core panicked", DOM0_PANIC: "the service domain panicked",
            LOST: "the machine stopped before the script's end",
            REFUSED: "the core refused to start", TIMEOUT: "time limit reached"}
@@ -156,8 +157,6 @@ def disk(opts, run, interactive, cut=None):
     if opts.core == "carrel":
         subprocess.run(["mcopy", "-o", "-i", esp, core_file(opts), "::/carrel/carrel-core"], check=True)
     words = f"console=hvc0 quiet panic=1 {opts.dom0_cmdline}"
-    if cut:
-        words += f" carrel.acked={cut.acked} carrel.cuts={cut.left}"
     if opts.stay:
         words += " carrel.stay"
     if interactive:
@@ -308,31 +307,6 @@ def direct(opts, run, interactive):
     ] + opts.qemu_args.split()
 
 
-class Cut:
-    """What outlives the power cuts: the VMs' disk, and the last record that the guest told it had flushed."""
-
-    def __init__(self, opts, run):
-        self.left = opts.cuts
-        self.acked = 0
-        self.random = random.Random(opts.seed)
-        self.data = f"{run}/data.img"
-        self.at = None
-        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file",
-                        "-E", "lazy_itable_init=1,lazy_journal_init=1", self.data, "4G"], check=True)
-        self.payload = payload(opts, run)
-
-    def line(self, line):
-        """CARREL-CUT-ARMED: from now on; -ACK N: record N is flushed; -REVERT N: those after N may go."""
-        found = re.match(r"CARREL-CUT-(ACK|REVERT) (\d+)$", line.strip())
-        if found:
-            self.acked = int(found.group(2))
-        elif line.startswith("CARREL-CUT-ARMED") and self.at is None:
-            self.at = time.monotonic() + self.random.uniform(1, 60)
-
-    def due(self):
-        return self.at is not None and time.monotonic() > self.at
-
-
 class Console:
     """Copies a console to stdout and to a log, and tells how the run ended."""
 
@@ -368,6 +342,10 @@ class Console:
         lines = (self.channel_partial + data.decode("utf-8", "replace")).split("\n")
         self.channel_partial = lines.pop()
         for line in lines:
+            if line.startswith("@cut") and self.cut:
+                self.cut.save()
+                self.finish(SAVED, 0)
+                continue
             if line.startswith("@") and self.hands:
                 os.write(self.channel, (self.hands.answer(line.rstrip("\r")) + "\n").encode())
                 continue
@@ -414,6 +392,8 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
     if channel:
         console.channel = os.open(f"{channel}.in", os.O_RDWR | os.O_NONBLOCK)
         console.hands = Hands(run, "/out/screens")
+        if console.cut and console.cut.saved:  # the script has asked
+            os.write(console.channel, (console.cut.words() + "\n").encode())
     try:
         while True:
             if extra is not None and select.select([extra], [], [], 0)[0]:
@@ -435,6 +415,7 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
             now = time.monotonic()
             if console.cut and console.cut.due() and console.status is None:
                 console.finish(CUT, 0)
+            if console.status in (CUT, SAVED):
                 return
             if console.ended and opts.screenshot and not shot and opts.cpu == "amd":
                 shot = qmp(run, "screendump", filename=opts.screenshot, format="png") is not None
@@ -565,19 +546,23 @@ def cuts(opts, run, limit):
     """Boots until the power was cut as often as told, and once more; the console of the last boot."""
     opts.seed = opts.seed if opts.seed is not None else random.randrange(1 << 31)
     say(f"{opts.cuts} power cuts, --seed {opts.seed}")
-    cut = Cut(opts, run)
+    cut = Cut(opts.cuts, opts.seed, run, payload(opts, run))
+    args = disk(opts, run, False, cut)
     while True:
         console = Console(f"{run}/console.log", cut)
         console.quiet = not opts.console
         cut.at = None
-        follow(opts, disk(opts, run, False, cut), console, limit, False, channel=f"{run}/channel")
+        follow(opts, cut.again(args) if cut.saved else args, console, limit, False, channel=f"{run}/channel")
+        if console.status == SAVED:
+            say(f"the machine is saved, {time.monotonic() - console.start:.0f} s after power-on")
+            continue
         if console.status != CUT:
             say(f"{opts.cuts - cut.left} of {opts.cuts} power cuts were done")
             if console.status == 0 and cut.left:
                 console.status = 1
             return console
         cut.left -= 1
-        say(f"cut {opts.cuts - cut.left} of {opts.cuts}, {time.monotonic() - console.start:.0f} s after power-on; "
+        say(f"cut {opts.cuts - cut.left} of {opts.cuts}, after {time.monotonic() - console.start:.0f} s; "
             f"{cut.acked} records were told of")
 
 

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power cuts: what outlives them, and the machine's state shortly after its start, from which each boot but the first goes on,
+so that a hundred fit in an hour or two."""
+
+import os
+import random
+import re
+import subprocess
+import time
+
+from hands import Failed, Qmp
+
+LONGEST = 30  # seconds from armed to cut
+
+
+class Cut:
+    """The VMs' disk, and the last record that the guest told it had flushed."""
+
+    def __init__(self, count, seed, run, payload):
+        self.left = count
+        self.acked = 0
+        self.random = random.Random(seed)
+        self.run = run
+        self.payload = payload
+        self.data = f"{run}/data.img"
+        self.state = f"{run}/state"
+        self.saved = False
+        self.at = None
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file",
+                        "-E", "lazy_itable_init=1,lazy_journal_init=1", self.data, "4G"], check=True)
+
+    def line(self, line):
+        """CARREL-CUT-ARMED: from now on; -ACK N: record N is flushed; -REVERT N: those after N may go."""
+        found = re.match(r"CARREL-CUT-(ACK|REVERT) (\d+)$", line.strip())
+        if found:
+            self.acked = int(found.group(2))
+        elif line.startswith("CARREL-CUT-ARMED") and self.at is None:
+            self.at = time.monotonic() + self.random.uniform(1, LONGEST)
+
+    def due(self):
+        return self.at is not None and time.monotonic() > self.at
+
+    def words(self):
+        """What the script is told when it asks: the last record, how many cuts are still to come."""
+        return f"ok {self.acked} {self.left}"
+
+    def save(self):
+        """The machine as it is, into a file; it does not go on after this."""
+        with Qmp(f"{self.run}/qmp") as qemu:
+            qemu.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40, "downtime-limit": 60000})
+            qemu.ask("migrate", uri=f"file:{self.state}")
+            while (status := qemu.ask("query-migrate").get("status")) not in ("completed", "failed", "cancelled"):
+                time.sleep(0.2)
+        if status != "completed":
+            raise Failed(f"QEMU does not save the machine: {status}")
+        self.saved = True
+
+    def again(self, args):
+        """QEMU's arguments for the saved machine: its system disk is as it was, the VMs' disk is as the last cut left it."""
+        image = f"{self.run}/disk.img"
+        overlay = f"{image}.now"
+        if os.path.exists(overlay):
+            os.unlink(overlay)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "raw", overlay], check=True)
+        return [arg.replace(f"format=raw,cache=unsafe,file={image}", f"format=qcow2,cache=unsafe,file={overlay}")
+                for arg in args] + ["-incoming", f"file:{self.state}"]
