@@ -82,6 +82,8 @@ def options(argv):
     p.add_argument("--refused", metavar="WORD",
                    help="succeed when the core refuses to start with a message that has this word, on serial and on the screen")
     p.add_argument("--console", action="store_true", help="show the console too, not only the script's output")
+    p.add_argument("--window", action="store_true",
+                   help="show the screen in a window on $DISPLAY; its own keys are those with the right Ctrl (amd)")
     p.add_argument("--vnc", action="store_true", help="lend a VNC viewer the screen, keyboard and pointer, and say where (amd)")
     p.add_argument("--stay", action="store_true",
                    help="of the disk rig: after a script that succeeded the machine stays on, until it is turned off or Ctrl-C")
@@ -268,7 +270,9 @@ def qemu_base(opts, run, interactive):
         say("this machine's processor by nested KVM (--accel tcg emulates one)")
     machine = f"q35,kernel-irqchip={'split' if kvm else 'off'}" + (",acpi=off" if "acpi" in opts.without else "")
     cpu = "host" if kvm else QEMU_CPU.replace("+svm,+npt", "-svm") if "svm" in opts.without else QEMU_CPU
-    args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+    # QEMU's windows have keys of their own, Ctrl+Alt+1 among them: with the right Ctrl they don't take Carrel's.
+    display = "sdl,grab-mod=rctrl" if opts.window else "none"
+    args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", display, "-name", "Carrel",
             "-M", machine, "-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", cpu,
             "-smp", str(opts.smp), "-m", opts.mem or ("2G" if opts.direct else "3G"),
             *([] if "iommu" in opts.without else ["-device", "intel-iommu,intremap=on"]),
