@@ -83,12 +83,25 @@ plug() {
 	echo "$1" >"$connector/status"
 	udevadm trigger --action=change --subsystem-match=drm
 }
-plug off
-until_ok 60 "the compositor sees the output go" sh -c 'journalctl -b -u carrel-desk | grep -q "output .* is gone"'
-plug detect
-until_ok 60 "the screen is back" switcher_is_back
+# Without its EDID the output may come back in another mode: what counts is that the switcher is there and takes keys.
+output_goes_and_comes() {
+	plug off
+	until_ok 60 "the compositor sees the output go" sh -c 'journalctl -b -u carrel-desk | grep -q "output .* is gone"'
+	plug detect
+	until_ok 60 "the output is back" drawn now
+	rig key ctrl-alt-0
+	sleep 10
+	rig picture switcher-back
+	rig key n
+	until_ok 60 "the switcher on it takes keys" changed now 20000 switcher-back
+	rig key esc
+}
 
-[ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || { echo "$name: no desktops here; the rest is left out"; exit 0; }
+[ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || {
+	output_goes_and_comes
+	echo "$name: no desktops here; the rest is left out"
+	exit 0
+}
 
 for vm in work personal; do
 	carrelctl start $vm >/dev/null 2>&1 || fail "$vm does not start"
@@ -127,5 +140,6 @@ rig key ctrl-alt-0
 until_ok 30 "Ctrl+Alt+0 shows the switcher" shown ""
 sleep 10
 rig picture switcher-live
+output_goes_and_comes
 [ "$(xl list | wc -l)" -ge 4 ] || fail "a VM is gone: $(xl list)"
 exit 0
