@@ -55,7 +55,7 @@ left_over() {
 	ip -o link | awk -F': ' '$2 ~ /^(cr-|vif|ifb)/ {print "link " $2}'
 	losetup -a | sed 's/^/loop device /'
 	pgrep -af qemu-system | sed 's/^/process /'
-	find /var/lib/carrel /etc/carrel /run/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' \) | sed 's/^/file /'
+	find /var/lib/carrel /etc/carrel /run/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' ! -name '*.snap' \) | sed 's/^/file /'
 	find /run/carrel/vms -mindepth 1 | sed 's/^/state /'
 	find /run/xen -name '*libxl*' | sed 's/^/socket /'
 	flock -n $dir true || echo "lock on $dir"

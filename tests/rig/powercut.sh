@@ -55,7 +55,7 @@ start() {
 }
 check_files() {
 	local image name id chain
-	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' \))
+	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' ! -name '*.snap' \))
 	[ -z "$left_over" ] || fail "left over: $left_over"
 	for image in /var/lib/carrel/vms/*/*.qcow2 /var/lib/carrel/vms/*/*.snap; do
 		[ ! -e "$image" ] || qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
