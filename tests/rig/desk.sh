@@ -109,8 +109,12 @@ for vm in work personal; do
 done
 rig key ctrl-alt-1
 until_ok 30 "Ctrl+Alt+1 shows Work" shown work
-# Its wallpaper, its terminal: more colours than a console has.
-full() { drawn "$1" && [ "$answer" -ge 100 ]; }
+# Its wallpaper, its terminal: more colours than a console has. The frame's label is at the top, and goes.
+full() {
+	rig picture "$1"
+	rig colours "$1" 100 200 1080 500
+	[ "$answer" -ge 30 ]
+}
 until_ok 900 "Work has drawn its desktop" full work
 rig key ctrl-alt-2
 until_ok 30 "Ctrl+Alt+2 shows Personal" shown personal
