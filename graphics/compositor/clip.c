@@ -182,7 +182,16 @@ static void on_destroy(struct wl_client *client, struct wl_resource *resource)
 	wl_resource_destroy(resource);
 }
 
-static const struct carrel_view_v1_interface extras_interface = {.destroy = on_destroy};
+static void on_picture(struct wl_client *client, struct wl_resource *resource, uint32_t shown)
+{
+	Vm *vm = wl_resource_get_user_data(resource);
+
+	(void)client;
+	if (vm && vm->extras == resource)
+		vm_set_blank(vm, !shown);
+}
+
+static const struct carrel_view_v1_interface extras_interface = {.destroy = on_destroy, .picture = on_picture};
 
 static void on_resource_destroy(struct wl_resource *resource)
 {

@@ -47,6 +47,8 @@ typedef struct {
 	float colour[4];
 	gboolean running; /* there is a domain, so there is to be a view */
 	gboolean recording; /* its guest hears the microphone */
+	gboolean blank;     /* its view says that the guest shows no picture */
+	gboolean pictured;  /* it has shown one since its start */
 	int domain;
 	char *state; /* the manager's word for it */
 
@@ -228,6 +230,7 @@ Role client_role(struct wl_client *client, Vm **vm);
 /* vm.c: VMs and the starting of their views */
 Vm *vm_new(Desk *desk, const char *name);
 void vm_set(Vm *vm, const char *title, const char *colour, const char *state, int domain, gboolean running);
+void vm_set_blank(Vm *vm, gboolean blank); /* its guest shows no picture */
 void vm_set_recording(Vm *vm, gboolean recording); /* its guest hears the microphone */
 void vm_free(Vm *vm);
 void vm_restart_view(Vm *vm);

@@ -125,7 +125,10 @@ static char *message_for(Desk *desk, const Vm *vm)
 		return layer_for_keyboard(desk, TREE_SWITCHER) ? NULL : list_of_vms(desk);
 	switch (vm->view) {
 	case VIEW_LIVE:
-		return NULL;
+		if (!vm->blank)
+			return NULL;
+		return g_strdup_printf(vm->pictured ? "%s shows no picture\n%s shows the switcher." :
+			"%s is starting\nIts picture comes when its system draws one.\n%s shows the switcher.", vm->title, to_switcher);
 	case VIEW_NONE:
 		return g_strdup_printf("%s is not running\n%s shows the switcher.", vm->title, to_switcher);
 	case VIEW_STARTING:

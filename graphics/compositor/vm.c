@@ -91,6 +91,7 @@ static void on_client_destroy(struct wl_listener *listener, void *data)
 	(void)data;
 	listener_remove(&vm->client_destroy);
 	vm->client = NULL;
+	vm->blank = FALSE;
 	clip_vm_gone(vm->desk->clip, vm);
 	if (!vm->running)
 		return;
@@ -178,6 +179,7 @@ void vm_set(Vm *vm, const char *title, const char *colour, const char *state, in
 	vm->running = running;
 	vm->domain = domain;
 	if (again) {
+		vm->pictured = FALSE;
 		vm->retry_delay = vm->desk->config->retry_first;
 		start(vm);
 	} else if (off) {
@@ -185,6 +187,16 @@ void vm_set(Vm *vm, const char *title, const char *colour, const char *state, in
 		if (vm->desk->shown == vm)
 			desk_show(vm->desk, NULL);
 	}
+	desk_update_later(vm->desk);
+}
+
+void vm_set_blank(Vm *vm, gboolean blank)
+{
+	if (!blank)
+		vm->pictured = TRUE;
+	if (vm->blank == blank)
+		return;
+	vm->blank = blank;
 	desk_update_later(vm->desk);
 }
 

@@ -469,6 +469,8 @@ static void screen_show(void *data, unsigned screen, const struct picture *pictu
 		return;
 	}
 	w->picture = *picture;
+	w->pictured = true;
+	windows_tell_pictured(all);
 	w->flipped = flip || damage;
 	keep_damage(w, damage);
 	w->dirty = true;
@@ -490,6 +492,8 @@ static void screen_blank(void *data, unsigned screen)
 	w = &all->window[screen];
 	screen_show(data, screen, NULL, false, NULL);
 	w->blank = w->dirty = true;
+	w->pictured = false;
+	windows_tell_pictured(all);
 	if (w->surface)
 		window_paint(w);
 }

@@ -4,6 +4,7 @@
 
 #include "input.h"
 
+#include "carrel-view-v1-client-protocol.h"
 #include "fractional-scale-v1-client-protocol.h"
 #include "relative-pointer-unstable-v1-client-protocol.h"
 #include "viewporter-client-protocol.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Wayland's queue as a source of the main context. */
 struct display_source {
@@ -105,6 +107,14 @@ static void *bind(struct windows *all, uint32_t name, const struct wl_interface 
 	return wl_registry_bind(all->registry, name, interface, MIN(there, known));
 }
 
+/* No text leaves or enters the guest here: there is no agent in it that could take it. */
+static void on_text(void *data G_GNUC_UNUSED, struct carrel_view_v1 *desk G_GNUC_UNUSED, int32_t fd)
+{
+	close(fd);
+}
+
+static const struct carrel_view_v1_listener desk_listener = {.take_text = on_text, .give_text = on_text};
+
 static void on_global(void *data, struct wl_registry *registry G_GNUC_UNUSED, uint32_t name, const char *interface,
 		      uint32_t version)
 {
@@ -127,6 +137,10 @@ static void on_global(void *data, struct wl_registry *registry G_GNUC_UNUSED, ui
 		all->fractions = bind(all, name, &wp_fractional_scale_manager_v1_interface, version, 1);
 	} else if (!strcmp(interface, zwp_relative_pointer_manager_v1_interface.name) && !all->relative) {
 		all->relative = bind(all, name, &zwp_relative_pointer_manager_v1_interface, version, 1);
+	} else if (!strcmp(interface, carrel_view_v1_interface.name) && !all->desk) {
+		all->desk = bind(all, name, &carrel_view_v1_interface, version, 1);
+		carrel_view_v1_add_listener(all->desk, &desk_listener, all);
+		carrel_view_v1_picture(all->desk, all->pictured);
 	}
 }
 
@@ -194,6 +208,17 @@ void windows_set_count(struct windows *all, unsigned count)
 	all->count = count;
 }
 
+void windows_tell_pictured(struct windows *all)
+{
+	bool pictured = false;
+
+	for (unsigned i = 0; i < SCREENS; i++)
+		pictured |= all->window[i].pictured;
+	if (pictured != all->pictured && all->desk)
+		carrel_view_v1_picture(all->desk, pictured);
+	all->pictured = pictured;
+}
+
 void windows_expect(struct windows *all)
 {
 	for (unsigned i = 0; i < all->count; i++)
@@ -217,6 +242,7 @@ void windows_free(struct windows *all)
 	if (all->globals)
 		wl_callback_destroy(all->globals);
 	g_clear_pointer(&all->seat, wl_seat_destroy);
+	g_clear_pointer(&all->desk, carrel_view_v1_destroy);
 	g_clear_pointer(&all->relative, zwp_relative_pointer_manager_v1_destroy);
 	g_clear_pointer(&all->fractions, wp_fractional_scale_manager_v1_destroy);
 	g_clear_pointer(&all->viewporter, wp_viewporter_destroy);

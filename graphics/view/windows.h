@@ -48,6 +48,7 @@ struct window {
 	const uint8_t *drawn_pixels;
 	unsigned quiet;         /* looks since the last change */
 	bool flipped;           /* it came by a flip */
+	bool pictured;          /* the guest shows something on it */
 
 	struct wl_callback *frame;
 	guint slow, look;
@@ -66,6 +67,8 @@ struct windows {
 	struct wp_viewporter *viewporter;
 	struct wp_fractional_scale_manager_v1 *fractions;
 	struct zwp_relative_pointer_manager_v1 *relative;
+	struct carrel_view_v1 *desk; /* NULL: another compositor */
+	bool pictured;               /* what it was told last */
 	struct wl_callback *globals;
 	char *title, *app_id;
 	const struct windows_events *events;
@@ -84,6 +87,8 @@ struct windows *windows_new(struct wl_display *, const char *title, const char *
 			    const struct windows_events *, const struct input_sink *, void *data);
 void windows_free(struct windows *);
 void windows_set_count(struct windows *, unsigned count);
+/* A window's `pictured` may have changed: tells the compositor. */
+void windows_tell_pictured(struct windows *);
 /* The guest was given input: it will likely draw. */
 void windows_expect(struct windows *);
 /* The window that a surface belongs to; NULL. */

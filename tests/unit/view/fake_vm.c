@@ -3,7 +3,7 @@
  * A view with a guest in the same process: what carrel-desk may start in carrel-view's place where there is no Xen
  * (desk.conf, [views] command=). The guest, on the back ends' rings like any other, fills its screen with a colour of its
  * name's; a box in the middle takes another with each key. FAKE_VM=animate: something moves; FAKE_VM=flood: it also puts
- * nonsense on its ring and rings its bell as fast as it can.
+ * nonsense on its ring and rings its bell as fast as it can; FAKE_VM=late: it shows nothing before it has a key.
  */
 #include "front.h"
 #include "view.h"
@@ -22,7 +22,7 @@ struct vm {
 	struct front_buffer buffer[2];
 	uint32_t colour, box, moved;
 	unsigned current;
-	bool changed, waiting, ended;
+	bool changed, waiting, ended, late;
 };
 
 static void on_ended(void *data, const char *problem)
@@ -69,7 +69,8 @@ static void connect_guest(struct vm *vm)
 		front_buffer_new(&vm->display, &vm->buffer[i], i + 1, MAX(width, BOX), MAX(height, BOX));
 	draw(vm, &vm->buffer[0]);
 	draw(vm, &vm->buffer[1]);
-	front_set_config(&vm->display, 0, &vm->buffer[0]);
+	if (!vm->late)
+		front_set_config(&vm->display, 0, &vm->buffer[0]);
 }
 
 /* A chord's are pressed before anyone knows that it is one. */
@@ -87,6 +88,9 @@ static void take_input(struct vm *vm)
 		if (e.type == XENKBD_TYPE_KEY && e.key.pressed && e.key.keycode < 256 && !is_modifier(e.key.keycode)) {
 			vm->box = 0xc00000 | e.key.keycode << 8;
 			vm->changed = true;
+			if (vm->late)
+				front_set_config(&vm->display, 0, &vm->buffer[0]);
+			vm->late = false;
 		}
 }
 
@@ -151,6 +155,7 @@ int main(void)
 	}
 	vm.fake = fake_new(16000);
 	vm.view = view_new(fake_xen(vm.fake), wayland, &options, on_ended, &vm);
+	vm.late = !g_strcmp0(g_getenv("FAKE_VM"), "late");
 	connect_guest(&vm);
 	run(&vm, g_getenv("FAKE_VM"));
 	view_free(vm.view);

@@ -66,10 +66,39 @@ static void flooding_guests(void)
 	lab_free(lab);
 }
 
+/* How many colours there are along the middle of the screen: one of nothing, two of the guest's, many of letters. */
+static guint colours(Lab *lab)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+
+	for (int y = 330; y < 390; y += 6)
+		for (int x = 500; x < 780; x += 3)
+			g_hash_table_add(found, GUINT_TO_POINTER(lab_pixel(lab, OUT, x, y)));
+	return g_hash_table_size(found);
+}
+
+static void guest_that_starts(void)
+{
+	Lab *lab = two_guests("late");
+
+	lab_wait_view(lab, "work", "live");
+	lab_chord(lab, KEY_1);
+	lab_wait_shown(lab, "work");
+	for (int i = 0; i < 200 && colours(lab) < 6; i++)
+		lab_run(lab, 50);
+	g_assert_cmpuint(colours(lab), >=, 6); /* it says so */
+	lab_tap(lab, KEY_A);
+	lab_wait_pixel(lab, OUT, 640, 360, 0xc00000 | KEY_A << 8);
+	lab_run(lab, 300);
+	g_assert_cmpuint(colours(lab), <=, 2);
+	lab_free(lab);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/view/with-desk/switching", switching);
+	g_test_add_func("/view/with-desk/guest-that-starts", guest_that_starts);
 	g_test_add_func("/view/with-desk/to-and-fro", to_and_fro);
 	g_test_add_func("/view/with-desk/flooding-guests", flooding_guests);
 	return g_test_run();
