@@ -111,6 +111,7 @@ rig key ctrl-alt-1
 until_ok 30 "Ctrl+Alt+1 shows Work" shown work
 # Its wallpaper, its terminal: more colours than a console has. The frame's label is at the top, and goes.
 full() {
+	sleep 8 # a look costs the machine that emulates this one time, too
 	rig picture "$1"
 	rig colours "$1" 100 200 1080 500
 	[ "$answer" -ge 30 ]
