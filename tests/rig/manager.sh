@@ -36,7 +36,7 @@ for vm in work personal; do
 	until_ok 900 "$vm has its console" logged_in $vm 0
 done
 for vm in work personal; do
-	until_ok 60 "$vm has its address" in_guest $vm "ip -4 addr | grep -q $(address $vm)"
+	until_ok 300 "$vm has its address" in_guest $vm "ip -4 addr | grep -q $(address $vm)"
 	in_guest $vm "ping -c 2 -W 5 192.0.2.2" || fail "$vm does not reach the world"
 done
 echo "manager: both reach the world"
