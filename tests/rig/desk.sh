@@ -109,11 +109,11 @@ for vm in work personal; do
 done
 rig key ctrl-alt-1
 until_ok 30 "Ctrl+Alt+1 shows Work" shown work
-# Its wallpaper, its terminal: more colours than a console has. The frame's label is at the top, and goes.
+# Its wallpaper has more colours than what is said in the middle of the screen while it starts, beside which this looks.
 full() {
 	sleep 8 # a look costs the machine that emulates this one time, too
 	rig picture "$1"
-	rig colours "$1" 100 200 1080 500
+	rig colours "$1" 20 100 220 600
 	[ "$answer" -ge 30 ]
 }
 until_ok 900 "Work has drawn its desktop" full work
