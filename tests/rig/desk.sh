@@ -109,13 +109,6 @@ for vm in work personal; do
 done
 rig key ctrl-alt-1
 until_ok 30 "Ctrl+Alt+1 shows Work" shown work
-# Its wallpaper has more colours than what is said in the middle of the screen while it starts, beside which this looks.
-full() {
-	sleep 8 # a look costs the machine that emulates this one time, too
-	rig picture "$1"
-	rig colours "$1" 20 100 220 600
-	[ "$answer" -ge 30 ]
-}
 until_ok 900 "Work has drawn its desktop" full work
 rig key ctrl-alt-2
 until_ok 30 "Ctrl+Alt+2 shows Personal" shown personal

@@ -42,3 +42,10 @@ drawn() {
 	rig colours "$1"
 	[ "$answer" -gt 8 ]
 }
+# full PICTURE: whether a desktop is drawn. Its wallpaper has more colours than what is said in the middle of the screen while it starts, beside which this looks.
+full() {
+	sleep 8 # a look costs the machine that emulates this one time, too
+	rig picture "$1"
+	rig colours "$1" 20 100 220 600
+	[ "$answer" -ge 30 ]
+}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What './carrel try' shows: the desk on the emulated laptop's screen with Work and Personal, each of the desk's dialogs and the
-# lock, by keys; then Work started, to its own userspace. Runs in the service domain of the disk rig; pictures of what
-# a person sees come into the build directory's screens/.
+# What './carrel try' shows: the desk on the emulated laptop's screen, each of its dialogs and the lock, by keys; then Work and
+# Personal, each on the whole screen by its hotkey. Runs in the service domain of the disk rig that has them (--desktops); pictures
+# of what a person sees come into the build directory's screens/.
 set -u
 name=try
 . /mnt/rig/screen.sh
@@ -25,14 +25,11 @@ opens() {
 		sleep 1
 	done
 }
-up() { grep -q 'login:' "/var/log/xen/console/guest-$1.log"; }
 
 until_ok 300 "the compositor runs" systemctl is-active carrel-desk
 until_ok 60 "the splash is on the screen" drawn splash
 until_ok 180 "the manager answers" carrelctl list
 until_ok 180 "the switcher runs" systemctl is-active carrel-switcher
-carrelctl new work --from debian --title Work --colour '#3b82c4' || fail "Work cannot be made"
-carrelctl new personal --from debian --title Personal --colour '#dd6b4d' || fail "Personal cannot be made"
 sleep 5
 until_ok 60 "the switcher is on the screen" changed switcher 20000 splash
 look new-vm n
@@ -42,9 +39,23 @@ until_ok 60 "the lock" changed lock 20000 switcher
 sleep 5
 rig picture lock
 until_ok 240 "the password opens it" opens
-carrelctl start work || fail "Work does not start"
-until_ok 900 "Debian in Work has come up" up work
-sleep 3
+for vm in work personal; do
+	carrelctl start $vm || fail "$vm does not start"
+	until_ok 120 "the view of $vm lives" live $vm
+done
+rig key ctrl-alt-1
+sleep 2
+rig picture starting
+until_ok 1200 "Work has drawn its desktop" full work
+rig key ctrl-alt-2
+until_ok 900 "Personal has drawn its desktop" full personal
+sleep 20 # its terminal
+rig picture personal
+rig key ctrl-alt-1
+sleep 5
+rig picture work
+rig key ctrl-alt-0
+sleep 10
 rig picture running
-echo "try: the desk is ready and Work runs. Ctrl+Alt+0 is the switcher; the lock's password is: carrel"
+echo "try: the desk is ready, Work and Personal run. Ctrl+Alt+1 and Ctrl+Alt+2 show them, Ctrl+Alt+0 the switcher; the lock's password is: carrel"
 exit 0
