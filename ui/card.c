@@ -23,8 +23,10 @@ typedef struct {
 	GtkWidget *foot, *cpu_bar, *cpu_text, *memory_bar, *memory_text;
 	GtkWidget *start, *stage, *job_bar, *cancel;
 	gulong on_vm, on_desk, on_thumbnail;
+	char *devices; /* what the chips were made of */
 	guint64 cpu_before;
 	gint64 cpu_when;
+	guint cpu_shown; /* percent */
 	gboolean asking;
 } Card;
 
@@ -108,25 +110,38 @@ static void on_cancel(Card *card)
 
 /* ---- how it fares ---- */
 
-static void show_cpu(Card *card, guint64 now)
+static void show_cpu(Card *card, gboolean known)
 {
-	gint64 when = g_get_monotonic_time();
-	gboolean first = card->cpu_when == 0;
-	guint percent = !first ? cpu_percent(card->cpu_before, now, when - card->cpu_when, carrel_vm1_get_vcpus(card->vm)) : 0;
+	g_autofree char *text = g_strdup_printf("%u %%", card->cpu_shown);
+	ui_set_text(card->cpu_text, known ? text : "–");
+	ui_set_fraction(card->cpu_bar, known ? card->cpu_shown / 100.0 : 0);
+	ui_set_class(card->cpu_bar, "busy", known && card->cpu_shown >= 85);
+}
+
+static void forget_cpu(Card *card)
+{
+	card->cpu_when = 0;
+	card->cpu_shown = 0;
+	show_cpu(card, FALSE);
+}
+
+static void read_cpu(Card *card, guint64 now)
+{
+	gint64 when = g_get_monotonic_time(), before = card->cpu_when;
+	if (before)
+		card->cpu_shown = cpu_step(card->cpu_shown,
+			cpu_percent(card->cpu_before, now, when - before, carrel_vm1_get_vcpus(card->vm)));
 	card->cpu_before = now;
 	card->cpu_when = when;
-	g_autofree char *text = g_strdup_printf("%u %%", percent);
-	gtk_label_set_text(GTK_LABEL(card->cpu_text), first ? "–" : text);
-	gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(card->cpu_bar), percent / 100.0);
-	ui_set_class(card->cpu_bar, "busy", percent >= 85);
+	show_cpu(card, before != 0);
 }
 
 static void show_memory(Card *card, guint64 used)
 {
-	guint64 most = carrel_vm1_get_memory_max(card->vm);
-	g_autofree char *text = format_bytes(used);
-	gtk_label_set_text(GTK_LABEL(card->memory_text), text);
-	gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(card->memory_bar), most ? MIN((double)used / (double)most, 1) : 0);
+	guint64 most = carrel_vm1_get_memory_max(card->vm), shown = memory_step(used);
+	g_autofree char *text = format_bytes(shown);
+	ui_set_text(card->memory_text, text);
+	ui_set_fraction(card->memory_bar, most ? MIN((double)shown / (double)most, 1) : 0);
 }
 
 static void on_statistics(GObject *source, GAsyncResult *result, gpointer data)
@@ -139,28 +154,32 @@ static void on_statistics(GObject *source, GAsyncResult *result, gpointer data)
 		return;
 	card->asking = FALSE;
 	guint64 value;
-	if (answered && g_variant_lookup(statistics, "cpu-ns", "t", &value))
-		show_cpu(card, value);
+	if (answered && g_variant_lookup(statistics, "cpu-ns", "t", &value) && !state_is_still(carrel_vm1_get_state(card->vm)))
+		read_cpu(card, value);
 	if (answered && g_variant_lookup(statistics, "memory", "t", &value))
 		show_memory(card, value);
 }
 
 static void show_state(Card *card);
 
+static void ask_picture(Card *card)
+{
+	const char *name = carrel_vm1_get_name(card->vm);
+	int scale = gtk_widget_get_scale_factor(card->child);
+	if (name && g_str_equal(ui_desk_view(card->ui->desk, name), "live"))
+		ui_desk_ask_thumbnail(card->ui->desk, name, WIDTH * scale, PICTURE * scale);
+}
+
 static void on_beat(GtkWidget *child)
 {
 	Card *card = card_of(child);
-	const char *name = carrel_vm1_get_name(card->vm);
 	if (!state_is_live(carrel_vm1_get_state(card->vm)) || !gtk_widget_get_mapped(child))
 		return;
 	if (!card->asking) {
 		card->asking = TRUE;
 		carrel_vm1_call_get_statistics(card->vm, NULL, on_statistics, g_object_ref(child));
 	}
-	if (name && g_str_equal(ui_desk_view(card->ui->desk, name), "live")) {
-		int scale = gtk_widget_get_scale_factor(child);
-		ui_desk_ask_thumbnail(card->ui->desk, name, WIDTH * scale, PICTURE * scale);
-	}
+	ask_picture(card);
 }
 
 static void on_minute(GtkWidget *child)
@@ -199,6 +218,12 @@ static void show_devices(Card *card)
 {
 	const char *const *devices = carrel_vm1_get_devices(card->vm);
 	guint n = devices ? g_strv_length((GStrv)devices) : 0;
+	g_autofree char *list = n ? g_strjoinv("\n", (GStrv)devices) : g_strdup("");
+	g_autofree char *now = g_strdup_printf("%d %d %s", carrel_vm1_get_recording(card->vm), carrel_vm1_get_encrypted(card->vm), list);
+	if (g_strcmp0(card->devices, now) == 0)
+		return;
+	g_free(card->devices);
+	card->devices = g_steal_pointer(&now);
 	gtk_container_foreach(GTK_CONTAINER(card->chips), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
 	if (carrel_vm1_get_recording(card->vm)) {
 		GtkWidget *chip = chip_new("microphone", _("Recording"));
@@ -251,8 +276,8 @@ static void show_job(Card *card, CarrelJob1 *job)
 {
 	double progress = carrel_job1_get_progress(job);
 	g_autofree char *stage = text_safe(carrel_job1_get_stage(job), STAGE_MAX);
-	gtk_label_set_text(GTK_LABEL(card->stage), stage[0] ? stage : state_label(carrel_vm1_get_state(card->vm)));
-	gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(card->job_bar), progress >= 0 ? MIN(progress, 1) : 0);
+	ui_set_text(card->stage, stage[0] ? stage : state_label(carrel_vm1_get_state(card->vm)));
+	ui_set_fraction(card->job_bar, progress >= 0 ? MIN(progress, 1) : 0);
 	gtk_widget_set_opacity(card->job_bar, progress >= 0 ? 1 : 0.4);
 }
 
@@ -272,11 +297,11 @@ static void show_state(Card *card)
 	g_autofree char *title = vm_title(card->vm);
 	g_autofree char *state = state_text(card->vm);
 	const char *pill = pill_text(card, &alert);
-	gtk_label_set_text(GTK_LABEL(card->title), title);
-	gtk_label_set_text(GTK_LABEL(card->state), state);
-	gtk_widget_set_tooltip_text(card->state, state);
+	ui_set_text(card->title, title);
+	ui_set_text(card->state, state);
+	ui_set_tooltip(card->state, state);
 	ui_set_class(card->state, "bad", alert);
-	gtk_label_set_text(GTK_LABEL(card->pill), pill ? pill : "");
+	ui_set_text(card->pill, pill ? pill : "");
 	gtk_widget_set_visible(card->pill, pill != NULL);
 	ui_set_class(card->pill, "alert", alert);
 	g_autofree char *name = card->number ? g_strdup_printf(_("%1$s, %2$s, key %3$u"), title, state, card->number)
@@ -285,17 +310,28 @@ static void show_state(Card *card)
 	g_autofree char *menu = g_strdup_printf(_("What can be done with %s"), title);
 	ui_name(card->menu_button, menu);
 	show_foot(card);
-	gtk_widget_queue_draw(card->picture);
+	thumb_show(card->picture);
 }
 
 static void show_all(Card *card)
 {
-	if (!state_is_live(carrel_vm1_get_state(card->vm))) {
-		card->cpu_when = 0;
+	const char *state = carrel_vm1_get_state(card->vm);
+	if (!state_is_live(state))
 		ui_desk_forget_thumbnail(card->ui->desk, carrel_vm1_get_name(card->vm));
-	}
+	if (!state_is_live(state) || state_is_still(state))
+		forget_cpu(card);
 	show_devices(card);
 	show_state(card);
+	ui_want_beats(card->ui, card->child, state_is_live(state) && !state_is_still(state));
+}
+
+static void on_desk(Card *card)
+{
+	const char *name = carrel_vm1_get_name(card->vm);
+	show_state(card);
+	/* It may stand still, and then no beat asks. */
+	if (card->ui->visible && name && !ui_desk_thumbnail(card->ui->desk, name) && state_is_live(carrel_vm1_get_state(card->vm)))
+		ask_picture(card);
 }
 
 static void on_vm(UiModel *model, CarrelVm1 *vm, Card *card)
@@ -317,7 +353,7 @@ void card_set_number(GtkWidget *child, guint number)
 	Card *card = card_of(child);
 	g_autofree char *text = g_strdup_printf("%u", number);
 	card->number = number;
-	gtk_label_set_text(GTK_LABEL(card->number_label), text);
+	ui_set_text(card->number_label, text);
 	gtk_widget_set_visible(card->number_label, number > 0);
 	show_state(card);
 }
@@ -413,6 +449,7 @@ static void on_destroy(GtkWidget *child, Card *card)
 	g_clear_signal_handler(&card->on_thumbnail, card->ui->desk);
 	g_object_unref(card->vm);
 	g_object_set_data(G_OBJECT(child), "carrel-card", NULL);
+	g_free(card->devices);
 	g_free(card);
 }
 
@@ -436,11 +473,11 @@ GtkWidget *card_new(Ui *ui, CarrelVm1 *vm)
 	gtk_widget_set_valign(card->child, GTK_ALIGN_START);
 	gtk_widget_show_all(card->child);
 	card->on_vm = g_signal_connect(ui->model, "vm", G_CALLBACK(on_vm), card);
-	card->on_desk = g_signal_connect_swapped(ui->desk, "changed", G_CALLBACK(show_state), card);
+	card->on_desk = g_signal_connect_swapped(ui->desk, "changed", G_CALLBACK(on_desk), card);
 	card->on_thumbnail = g_signal_connect(ui->desk, "thumbnail", G_CALLBACK(on_thumbnail), card);
 	g_signal_connect(card->child, "destroy", G_CALLBACK(on_destroy), card);
-	show_all(card);
 	ui_every_beat(ui, card->child, on_beat);
+	show_all(card);
 	ui_every_minute(ui, card->child, on_minute);
 	return card->child;
 }

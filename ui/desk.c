@@ -16,7 +16,7 @@ struct _UiDesk {
 	GObject parent;
 	GCancellable *cancellable;
 	CarrelDesk1 *proxy;
-	GHashTable *thumbnails; /* name: cairo_surface_t */
+	GHashTable *thumbnails; /* name: Picture */
 	GHashTable *asked;      /* names */
 };
 
@@ -26,9 +26,22 @@ enum { SIGNAL_CHANGED, SIGNAL_THUMBNAIL, SIGNAL_NOTICE, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 typedef struct {
+	cairo_surface_t *pixels; /* NULL: it is of one colour, which shows nothing */
+	guint64 serial;          /* the compositor's number for it */
+	guint width, height;     /* that were asked for */
+} Picture;
+
+typedef struct {
 	UiDesk *desk;
 	char *vm;
+	guint width, height; /* of a picture */
 } Question;
+
+static void picture_free(Picture *picture)
+{
+	g_clear_pointer(&picture->pixels, cairo_surface_destroy);
+	g_free(picture);
+}
 
 static Question *question_new(UiDesk *desk, const char *vm)
 {
@@ -135,7 +148,8 @@ void ui_desk_restart_view(UiDesk *desk, const char *vm)
 
 cairo_surface_t *ui_desk_thumbnail(UiDesk *desk, const char *vm)
 {
-	return g_hash_table_lookup(desk->thumbnails, vm);
+	const Picture *picture = g_hash_table_lookup(desk->thumbnails, vm);
+	return picture ? picture->pixels : NULL;
 }
 
 void ui_desk_forget_thumbnail(UiDesk *desk, const char *vm)
@@ -164,6 +178,52 @@ static cairo_surface_t *read_pixels(int fd, guint width, guint height, guint str
 	return surface;
 }
 
+static const guint8 *row_of(cairo_surface_t *surface, int y)
+{
+	return cairo_image_surface_get_data(surface) + (gsize)y * (gsize)cairo_image_surface_get_stride(surface);
+}
+
+/* Of one colour: the guest has drawn nothing yet, or its screen is off. */
+static gboolean is_plain(cairo_surface_t *surface)
+{
+	int width = cairo_image_surface_get_width(surface);
+	guint32 first = *(const guint32 *)(gconstpointer)row_of(surface, 0);
+	for (int y = 0; y < cairo_image_surface_get_height(surface); y++) {
+		const guint32 *row = (gconstpointer)row_of(surface, y);
+		for (int x = 0; x < width; x++)
+			if ((row[x] ^ first) & 0xffffff)
+				return FALSE;
+	}
+	return TRUE;
+}
+
+/* What changed in the VM may be too small to be seen in a picture of this size. */
+static gboolean is_equal(cairo_surface_t *a, cairo_surface_t *b)
+{
+	int width = a ? cairo_image_surface_get_width(a) : 0, height = a ? cairo_image_surface_get_height(a) : 0;
+	if (!a || !b)
+		return a == b;
+	if (cairo_image_surface_get_width(b) != width || cairo_image_surface_get_height(b) != height)
+		return FALSE;
+	for (int y = 0; y < height; y++)
+		if (memcmp(row_of(a, y), row_of(b, y), (gsize)width * 4) != 0)
+			return FALSE;
+	return TRUE;
+}
+
+/* pixels may be NULL; it is taken over. */
+static void keep_picture(const Question *question, cairo_surface_t *pixels, guint64 serial)
+{
+	UiDesk *desk = question->desk;
+	const Picture *before = g_hash_table_lookup(desk->thumbnails, question->vm);
+	gboolean same = is_equal(before ? before->pixels : NULL, pixels);
+	Picture *picture = g_new0(Picture, 1);
+	*picture = (Picture){pixels, serial, question->width, question->height};
+	g_hash_table_replace(desk->thumbnails, g_strdup(question->vm), picture);
+	if (!same)
+		g_signal_emit(desk, signals[SIGNAL_THUMBNAIL], 0, question->vm);
+}
+
 static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
 {
 	g_autoptr(Question) question = data;
@@ -171,12 +231,12 @@ static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
 	g_autoptr(GUnixFDList) fds = NULL;
 	g_autoptr(GVariant) handle = NULL;
 	guint width = 0, height = 0, stride = 0;
-	g_autoptr(GError) error = NULL;
-	gboolean answered = carrel_desk1_call_thumbnail_finish(CARREL_DESK1(source), &handle, &width, &height, &stride, &fds,
-		result, &error);
+	guint64 serial = 0;
+	gboolean answered = carrel_desk1_call_thumbnail_finish(CARREL_DESK1(source), &handle, &width, &height, &stride, &serial,
+		&fds, result, NULL);
 	g_hash_table_remove(desk->asked, question->vm);
 	if (!answered || !fds)
-		return; /* nothing to show yet: the placeholder stays */
+		return; /* nothing to show yet, or nothing new: what there is stays */
 	int fd = g_unix_fd_list_get(fds, g_variant_get_handle(handle), NULL);
 	if (fd < 0)
 		return;
@@ -184,16 +244,22 @@ static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
 	close(fd);
 	if (!surface)
 		return;
-	g_hash_table_replace(desk->thumbnails, g_strdup(question->vm), surface);
-	g_signal_emit(desk, signals[SIGNAL_THUMBNAIL], 0, question->vm);
+	if (is_plain(surface))
+		g_clear_pointer(&surface, cairo_surface_destroy);
+	keep_picture(question, surface, serial);
 }
 
 void ui_desk_ask_thumbnail(UiDesk *desk, const char *vm, int width, int height)
 {
 	if (!ui_desk_present(desk) || !g_hash_table_add(desk->asked, g_strdup(vm)))
 		return;
-	carrel_desk1_call_thumbnail(desk->proxy, vm, (guint)width, (guint)height, NULL, desk->cancellable, on_thumbnail,
-		question_new(desk, vm));
+	const Picture *picture = g_hash_table_lookup(desk->thumbnails, vm);
+	Question *question = question_new(desk, vm);
+	question->width = (guint)width;
+	question->height = (guint)height;
+	gboolean fits = picture && picture->width == question->width && picture->height == question->height;
+	carrel_desk1_call_thumbnail(desk->proxy, vm, question->width, question->height, fits ? picture->serial : 0, NULL,
+		desk->cancellable, on_thumbnail, question);
 }
 
 /* ---- it comes and goes ---- */
@@ -259,6 +325,6 @@ static void ui_desk_class_init(UiDeskClass *class)
 static void ui_desk_init(UiDesk *desk)
 {
 	desk->cancellable = g_cancellable_new();
-	desk->thumbnails = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)cairo_surface_destroy);
+	desk->thumbnails = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)picture_free);
 	desk->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }

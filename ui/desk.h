@@ -23,8 +23,9 @@ void ui_desk_show(UiDesk *desk, const char *vm);         /* failures come as not
 void ui_desk_lock(UiDesk *desk);
 void ui_desk_unlock(UiDesk *desk);
 void ui_desk_restart_view(UiDesk *desk, const char *vm);
-/* Asks for a new picture, at most this large; "thumbnail" tells when it is there. One question a VM at a time. */
+/* Asks for a new picture, at most this large; "thumbnail" tells when there is one that looks different. One question a VM at
+ * a time. */
 void ui_desk_ask_thumbnail(UiDesk *desk, const char *vm, int width, int height);
-cairo_surface_t *ui_desk_thumbnail(UiDesk *desk, const char *vm); /* the last one, borrowed, or NULL */
+cairo_surface_t *ui_desk_thumbnail(UiDesk *desk, const char *vm); /* the last one, borrowed; NULL: none, or nothing to see */
 void ui_desk_forget_thumbnail(UiDesk *desk, const char *vm);
 #endif

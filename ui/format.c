@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#define CPU_STEP    5                                 /* percent */
+#define MEMORY_STEP (G_GUINT64_CONSTANT(16) << 20)
 #define MARKS_MAX 2 /* combining marks on one base: enough for every living script's common text */
 
 static gboolean is_line_break(gunichar c)
@@ -155,6 +157,17 @@ guint cpu_percent(guint64 before_ns, guint64 now_ns, gint64 elapsed_us, guint vc
 	return (guint)lround(CLAMP(used, 0, 1) * 100);
 }
 
+guint cpu_step(guint shown, guint percent)
+{
+	guint away = percent > shown ? percent - shown : shown - percent;
+	return away < CPU_STEP - 1 ? shown : (percent + CPU_STEP / 2) / CPU_STEP * CPU_STEP;
+}
+
+guint64 memory_step(guint64 bytes)
+{
+	return (bytes + MEMORY_STEP / 2) / MEMORY_STEP * MEMORY_STEP;
+}
+
 gboolean colour_parse(const char *text, GdkRGBA *colour)
 {
 	gboolean good = text && strlen(text) == 7 && text[0] == '#' && strspn(text + 1, "0123456789abcdefABCDEF") == 6;
@@ -241,6 +254,11 @@ const char *state_label(const char *state)
 		if (g_strcmp0(state, states[i].state) == 0)
 			return _(states[i].label);
 	return _("Unknown");
+}
+
+gboolean state_is_still(const char *state)
+{
+	return g_strcmp0(state, "paused") == 0 || g_strcmp0(state, "suspended") == 0;
 }
 
 gboolean state_is_live(const char *state)

@@ -24,6 +24,10 @@ char *format_date(GDateTime *when);                    /* Sunday, 22 November */
 char *format_when(gint64 nanoseconds, GDateTime *now); /* today 14:05, 22 November 2026 14:05 */
 /* Percent of all the vCPUs over a time; 0 to 100. */
 guint cpu_percent(guint64 before_ns, guint64 now_ns, gint64 elapsed_us, guint vcpus);
+/* What is to be shown of a reading that is never twice the same: percent in steps, staying at what is shown as long as that
+ * comes close; bytes in steps. */
+guint cpu_step(guint shown, guint percent);
+guint64 memory_step(guint64 bytes);
 
 /* "#rrggbb" and nothing else; otherwise a grey, and FALSE. */
 gboolean colour_parse(const char *text, GdkRGBA *colour);
@@ -38,4 +42,5 @@ char *name_from_title(const char *title, const char *const *taken);
 /* A VM's state for people, and whether it can be switched to. Static strings. */
 const char *state_label(const char *state);
 gboolean state_is_live(const char *state);
+gboolean state_is_still(const char *state); /* live, but its guest does not run */
 #endif

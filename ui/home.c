@@ -29,8 +29,8 @@ static void on_minute(GtkWidget *page)
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autofree char *clock = format_clock(now);
 	g_autofree char *date = format_date(now);
-	gtk_label_set_text(GTK_LABEL(home->clock), clock);
-	gtk_label_set_text(GTK_LABEL(home->date), date);
+	ui_set_text(home->clock, clock);
+	ui_set_text(home->date, date);
 }
 
 /* ---- cards ---- */
@@ -87,8 +87,8 @@ static void show_cards(Home *home, GPtrArray *vms)
 static void show_message(Home *home, const char *icon, const char *title, const char *text, gboolean can_make)
 {
 	icon_set(home->message_icon, icon);
-	gtk_label_set_text(GTK_LABEL(home->message_title), title);
-	gtk_label_set_text(GTK_LABEL(home->message_text), text);
+	ui_set_text(home->message_title, title);
+	ui_set_text(home->message_text, text);
 	gtk_widget_set_visible(home->message_button, can_make);
 }
 

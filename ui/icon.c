@@ -188,6 +188,8 @@ GtkWidget *icon_new(const char *name, int size)
 
 void icon_set(GtkWidget *widget, const char *name)
 {
+	if (g_strcmp0(icon_of(widget)->name, name) == 0)
+		return;
 	icon_of(widget)->name = g_intern_string(name);
 	gtk_widget_queue_draw(widget);
 }
@@ -199,6 +201,9 @@ const char *icon_name(GtkWidget *widget)
 
 void icon_set_level(GtkWidget *widget, double level)
 {
-	icon_of(widget)->level = level;
+	Icon *icon = icon_of(widget);
+	if (level >= icon->level && level <= icon->level)
+		return;
+	icon->level = level;
 	gtk_widget_queue_draw(widget);
 }

@@ -27,13 +27,13 @@ static void on_minute(GtkWidget *page)
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autofree char *clock = format_clock(now);
 	g_autofree char *date = format_date(now);
-	gtk_label_set_text(GTK_LABEL(lock->clock), clock);
-	gtk_label_set_text(GTK_LABEL(lock->date), date);
+	ui_set_text(lock->clock, clock);
+	ui_set_text(lock->date, date);
 }
 
 static void say(Lock *lock, const char *text, gboolean bad)
 {
-	gtk_label_set_text(GTK_LABEL(lock->message), text);
+	ui_set_text(lock->message, text);
 	ui_set_class(lock->message, "bad", bad);
 	ui_set_class(lock->message, "dim", !bad);
 }

@@ -227,7 +227,7 @@ static void on_started(Ui *ui, const char *job, const GError *error, gpointer ow
 		return;
 	}
 	g_autofree char *text = error_text(error);
-	gtk_label_set_text(GTK_LABEL(passphrase->problem), text);
+	ui_set_text(passphrase->problem, text);
 	gtk_widget_show(passphrase->problem);
 	gtk_widget_set_sensitive(passphrase->entry, TRUE);
 	gtk_entry_set_text(GTK_ENTRY(passphrase->entry), "");

@@ -46,7 +46,7 @@ static gboolean secrets_fit(NewVm *new)
 	gtk_revealer_set_reveal_child(GTK_REVEALER(new->secrets), on);
 	gtk_widget_set_sensitive(gtk_bin_get_child(GTK_BIN(new->secrets)), on);
 	g_autofree char *least = g_strdup_printf(_("At least %d characters. Without it nobody can open the desktop, not even you."), PASSPHRASE_MIN);
-	gtk_label_set_text(GTK_LABEL(new->secret_hint), !short_one && !same ? _("The two passphrases differ.") : least);
+	ui_set_text(new->secret_hint, !short_one && !same ? _("The two passphrases differ.") : least);
 	ui_set_class(new->secret_hint, "problem", again[0] && !same);
 	return !on || (!short_one && same);
 }
@@ -56,14 +56,14 @@ static void check(NewVm *new)
 	const char *name = gtk_entry_get_text(GTK_ENTRY(new->name));
 	g_autofree char *problem = name_problem(name, (const char *const *)new->taken);
 	gboolean untouched = !name[0] && !new->name_edited;
-	gtk_label_set_text(GTK_LABEL(new->name_hint), problem && !untouched ? problem : _("Its name in files and commands."));
+	ui_set_text(new->name_hint, problem && !untouched ? problem : _("Its name in files and commands."));
 	ui_set_class(new->name_hint, "problem", problem && !untouched);
 	ui_set_class(new->name_hint, "hint", !problem || untouched);
 	ui_set_class(new->name, "wrong", problem && !untouched);
 	g_autofree char *memory = format_bytes((guint64)gtk_range_get_value(GTK_RANGE(new->memory)) * MIB);
 	g_autofree char *vcpus = g_strdup_printf("%.0f", gtk_range_get_value(GTK_RANGE(new->vcpus)));
-	gtk_label_set_text(GTK_LABEL(new->memory_value), memory);
-	gtk_label_set_text(GTK_LABEL(new->vcpus_value), vcpus);
+	ui_set_text(new->memory_value, memory);
+	ui_set_text(new->vcpus_value, vcpus);
 	gboolean fits = secrets_fit(new);
 	gtk_widget_set_sensitive(new->go, step_is(new, "template") ? new->template != NULL : !problem && fits);
 }
@@ -114,13 +114,13 @@ static void on_progress(CarrelJob1 *job, gpointer data)
 	NewVm *new = data;
 	double progress = carrel_job1_get_progress(job);
 	g_autofree char *stage = text_safe(carrel_job1_get_stage(job), 120);
-	gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(new->bar), CLAMP(progress, 0, 1));
-	gtk_label_set_text(GTK_LABEL(new->stage), stage[0] ? stage : _("Creating the desktop"));
+	ui_set_fraction(new->bar, CLAMP(progress, 0, 1));
+	ui_set_text(new->stage, stage[0] ? stage : _("Creating the desktop"));
 }
 
 static void fail(NewVm *new, const char *message)
 {
-	gtk_label_set_text(GTK_LABEL(new->outcome), message);
+	ui_set_text(new->outcome, message);
 	gtk_widget_show(new->outcome);
 	show_step(new, "about");
 }
@@ -159,8 +159,8 @@ static void on_created(Ui *ui, const char *job, const GError *error, gpointer ow
 static void create(NewVm *new)
 {
 	gtk_widget_hide(new->outcome);
-	gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(new->bar), 0);
-	gtk_label_set_text(GTK_LABEL(new->stage), _("Creating the desktop"));
+	ui_set_fraction(new->bar, 0);
+	ui_set_text(new->stage, _("Creating the desktop"));
 	show_step(new, "work");
 	gtk_widget_set_sensitive(new->close, FALSE);
 	ui_call(new->ui, ui_model_manager(new->ui->model), "CreateFromTemplate", options_of(new), on_created, new->sheet->panel);
@@ -174,7 +174,7 @@ static void cancel_job(NewVm *new)
 		return;
 	g_dbus_connection_call(new->ui->bus, g_dbus_proxy_get_name(G_DBUS_PROXY(manager)), new->job, "org.carrel.Job1", "Cancel", NULL,
 		NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, NULL, NULL);
-	gtk_label_set_text(GTK_LABEL(new->stage), _("Cancelling"));
+	ui_set_text(new->stage, _("Cancelling"));
 }
 
 /* ---- steps ---- */

@@ -50,10 +50,10 @@ static void item_show(Item *item, const char *icon, double level, const char *te
 {
 	icon_set(item->icon, icon);
 	icon_set_level(item->icon, level);
-	gtk_label_set_text(GTK_LABEL(item->label), text ? text : "");
+	ui_set_text(item->label, text ? text : "");
 	gtk_widget_set_visible(item->label, text != NULL);
 	ui_name(item->widget, name);
-	gtk_widget_set_tooltip_text(item->widget, name);
+	ui_set_tooltip(item->widget, name);
 	gtk_widget_show(item->widget);
 	show_tray(gtk_widget_get_parent(item->widget));
 }

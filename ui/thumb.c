@@ -10,12 +10,14 @@
 typedef struct {
 	Ui *ui;
 	CarrelVm1 *vm;
+	char *look; /* all that it was drawn from but the picture's pixels */
 } Thumb;
 
 static void thumb_free(gpointer data)
 {
 	Thumb *thumb = data;
 	g_object_unref(thumb->vm);
+	g_free(thumb->look);
 	g_free(thumb);
 }
 
@@ -95,6 +97,20 @@ static void draw_picture(cairo_t *cr, cairo_surface_t *picture, double width, do
 	cairo_pattern_set_filter(cairo_get_source(cr), CAIRO_FILTER_GOOD);
 	cairo_paint(cr);
 	cairo_restore(cr);
+}
+
+void thumb_show(GtkWidget *widget)
+{
+	Thumb *thumb = g_object_get_data(G_OBJECT(widget), "carrel-thumb");
+	const char *name = carrel_vm1_get_name(thumb->vm);
+	g_autofree char *title = vm_title(thumb->vm);
+	g_autofree char *look = g_strdup_printf("%s %s %d %s", carrel_vm1_get_state(thumb->vm), carrel_vm1_get_colour(thumb->vm),
+		name && ui_desk_thumbnail(thumb->ui->desk, name) != NULL, title);
+	if (g_strcmp0(look, thumb->look) == 0)
+		return;
+	g_free(thumb->look);
+	thumb->look = g_steal_pointer(&look);
+	gtk_widget_queue_draw(widget);
 }
 
 static gboolean on_draw(GtkWidget *widget, cairo_t *cr, gpointer data)

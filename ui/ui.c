@@ -7,23 +7,24 @@
 
 #include <glib/gi18n.h>
 
-#define BEAT_MS     2000
+#define BEAT_SEC    3
 #define SPLASH_PAGE "splash"
 #define HOME_PAGE   "home"
 
 typedef struct {
 	GtkWidget *widget;
 	void (*every)(GtkWidget *widget);
-	gboolean beat;
+	gboolean beat, wanted;
 } Watcher;
 
 /* ---- time, while somebody looks ---- */
 
-static void tell_watchers(Ui *ui, gboolean beat)
+/* all: also those that want no beats. */
+static void tell_watchers(Ui *ui, gboolean beat, gboolean all)
 {
 	for (guint i = 0; i < ui->watchers->len; i++) {
 		Watcher *watcher = ui->watchers->pdata[i];
-		if (watcher->beat == beat)
+		if (watcher->beat == beat && (all || watcher->wanted))
 			watcher->every(watcher->widget);
 	}
 }
@@ -34,7 +35,7 @@ static gboolean on_minute(gpointer data)
 {
 	Ui *ui = data;
 	ui->minute = 0;
-	tell_watchers(ui, FALSE);
+	tell_watchers(ui, FALSE, TRUE);
 	if (config_theme(ui->config) == THEME_AUTO)
 		theme_apply(ui);
 	wait_for_minute(ui);
@@ -49,14 +50,14 @@ static void wait_for_minute(Ui *ui)
 
 static gboolean on_beat(gpointer data)
 {
-	tell_watchers(data, TRUE);
+	tell_watchers(data, TRUE, FALSE);
 	return G_SOURCE_CONTINUE;
 }
 
 static gboolean has_beats(Ui *ui)
 {
 	for (guint i = 0; i < ui->watchers->len; i++)
-		if (((Watcher *)ui->watchers->pdata[i])->beat)
+		if (((Watcher *)ui->watchers->pdata[i])->wanted)
 			return TRUE;
 	return FALSE;
 }
@@ -69,7 +70,7 @@ static void set_timers(Ui *ui)
 	if (!ui->visible)
 		g_clear_handle_id(&ui->minute, g_source_remove);
 	if (beat && !ui->beat)
-		ui->beat = g_timeout_add(BEAT_MS, on_beat, ui);
+		ui->beat = g_timeout_add_seconds(BEAT_SEC, on_beat, ui); /* together with what else wakes up */
 	if (!beat)
 		g_clear_handle_id(&ui->beat, g_source_remove);
 }
@@ -82,8 +83,8 @@ void ui_set_visible(Ui *ui, gboolean visible)
 	set_timers(ui);
 	if (!visible)
 		return;
-	tell_watchers(ui, FALSE);
-	tell_watchers(ui, TRUE);
+	tell_watchers(ui, FALSE, TRUE);
+	tell_watchers(ui, TRUE, TRUE);
 	theme_apply(ui);
 }
 
@@ -117,6 +118,19 @@ void ui_every_minute(Ui *ui, GtkWidget *widget, void (*every)(GtkWidget *widget)
 void ui_every_beat(Ui *ui, GtkWidget *widget, void (*every)(GtkWidget *widget))
 {
 	watch(ui, widget, every, TRUE);
+}
+
+void ui_want_beats(Ui *ui, GtkWidget *widget, gboolean wanted)
+{
+	for (guint i = 0; i < ui->watchers->len; i++) {
+		Watcher *watcher = ui->watchers->pdata[i];
+		if (watcher->widget != widget || !watcher->beat || watcher->wanted == wanted)
+			continue;
+		watcher->wanted = wanted;
+		set_timers(ui);
+		if (wanted && ui->visible)
+			watcher->every(widget);
+	}
 }
 
 /* ---- calls ---- */

@@ -39,10 +39,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ui, ui_free)
 
 /* Whether anything of it is seen; stops and starts what costs time. */
 void ui_set_visible(Ui *ui, gboolean visible);
-/* Calls every, with the widget, each minute (at its start) or each couple of seconds (beats) while the switcher is seen, and
- * when it comes to be seen; until the widget is destroyed. */
+/* Calls every, with the widget, each minute (at its start) or each few seconds (beats) while the switcher is seen, and when it
+ * comes to be seen; until the widget is destroyed. Beats only while the widget wants them, which it says by ui_want_beats(). */
 void ui_every_minute(Ui *ui, GtkWidget *widget, void (*every)(GtkWidget *widget));
 void ui_every_beat(Ui *ui, GtkWidget *widget, void (*every)(GtkWidget *widget));
+void ui_want_beats(Ui *ui, GtkWidget *widget, gboolean wanted); /* the first comes at once */
 
 /* A D-Bus call without waiting. reply gets the job's path (or NULL) or the error, unless owner (may be NULL) is gone by then;
  * without one an error becomes a notice. params as for g_dbus_proxy_call. */
@@ -89,6 +90,7 @@ void card_set_number(GtkWidget *card, guint number);
 CarrelVm1 *card_vm(GtkWidget *card);
 GtkWidget *card_menu(GtkWidget *card); /* opens and returns it */
 GtkWidget *thumb_new(Ui *ui, CarrelVm1 *vm, int width, int height);
+void thumb_show(GtkWidget *thumb); /* what is now, if that is not what it shows */
 GtkWidget *status_new(Ui *ui, gboolean compact); /* network, loudness, brightness, battery */
 Sheet *new_vm_sheet(Ui *ui);
 Sheet *vm_settings_sheet(Ui *ui, CarrelVm1 *vm);

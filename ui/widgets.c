@@ -5,7 +5,10 @@
 #include "icon.h"
 
 #include <glib/gi18n.h>
+#include <math.h>
 #include <string.h>
+
+#define BAR_STEPS 200 /* more than its pixels show */
 
 const char *const ui_colours[] = {"#3b82c4", "#2a9d8f", "#6a994e", "#e0a030", "#dd6b4d", "#c94f7c", "#8367c7", "#667085", NULL};
 static const char *const colour_names[] = {N_("Blue"), N_("Teal"), N_("Green"), N_("Amber"), N_("Coral"), N_("Pink"),
@@ -30,7 +33,29 @@ void ui_set_class(GtkWidget *widget, const char *class, gboolean on)
 
 void ui_name(GtkWidget *widget, const char *name)
 {
-	atk_object_set_name(gtk_widget_get_accessible(widget), name);
+	AtkObject *accessible = gtk_widget_get_accessible(widget);
+	if (g_strcmp0(atk_object_get_name(accessible), name) != 0)
+		atk_object_set_name(accessible, name);
+}
+
+void ui_set_text(GtkWidget *label, const char *text)
+{
+	if (g_strcmp0(gtk_label_get_text(GTK_LABEL(label)), text) != 0)
+		gtk_label_set_text(GTK_LABEL(label), text);
+}
+
+void ui_set_tooltip(GtkWidget *widget, const char *text)
+{
+	g_autofree char *before = gtk_widget_get_tooltip_text(widget);
+	if (g_strcmp0(before, text) != 0)
+		gtk_widget_set_tooltip_text(widget, text);
+}
+
+void ui_set_fraction(GtkWidget *bar, double fraction)
+{
+	double steps = floor(CLAMP(fraction, 0, 1) * BAR_STEPS + 0.5) / BAR_STEPS;
+	if (steps < gtk_progress_bar_get_fraction(GTK_PROGRESS_BAR(bar)) || steps > gtk_progress_bar_get_fraction(GTK_PROGRESS_BAR(bar)))
+		gtk_progress_bar_set_fraction(GTK_PROGRESS_BAR(bar), steps);
 }
 
 GtkWidget *ui_box(GtkOrientation orientation, int spacing, const char *classes)
@@ -83,7 +108,7 @@ GtkWidget *ui_button(const char *icon, const char *label, const char *classes)
 
 void ui_button_set_label(GtkWidget *button, const char *label)
 {
-	gtk_label_set_text(g_object_get_data(G_OBJECT(button), "carrel-label"), label);
+	ui_set_text(g_object_get_data(G_OBJECT(button), "carrel-label"), label);
 	ui_name(button, label);
 }
 
@@ -313,6 +338,8 @@ GtkWidget *ui_dot(const char *colour, int size)
 
 void ui_dot_set(GtkWidget *dot, const char *colour)
 {
+	if (g_strcmp0(g_object_get_data(G_OBJECT(dot), "carrel-colour"), colour) == 0)
+		return;
 	g_object_set_data_full(G_OBJECT(dot), "carrel-colour", g_strdup(colour), g_free);
 	gtk_widget_queue_draw(dot);
 }

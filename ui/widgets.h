@@ -9,6 +9,10 @@
 void ui_class(GtkWidget *widget, const char *classes);                    /* adds each of them, blanks between */
 void ui_set_class(GtkWidget *widget, const char *class, gboolean on);
 void ui_name(GtkWidget *widget, const char *name);                        /* for screen readers */
+/* What is shown already costs nothing: GTK would lay out and draw it anew. */
+void ui_set_text(GtkWidget *label, const char *text);
+void ui_set_tooltip(GtkWidget *widget, const char *text);
+void ui_set_fraction(GtkWidget *bar, double fraction);
 GtkWidget *ui_box(GtkOrientation orientation, int spacing, const char *classes);
 GtkWidget *ui_label(const char *text, const char *classes);               /* one line, ellipsis at the end */
 GtkWidget *ui_paragraph(const char *text, const char *classes);           /* wraps */

@@ -86,7 +86,7 @@ static gboolean on_restart_view(DeskDesk1 *skeleton, GDBusMethodInvocation *call
 }
 
 static gboolean on_thumbnail(DeskDesk1 *skeleton, GDBusMethodInvocation *call, GUnixFDList *in, const char *name, guint width,
-	guint height, gpointer data)
+	guint height, guint64 known, gpointer data)
 {
 	g_autoptr(GUnixFDList) out = NULL;
 	g_autoptr(GError) error = NULL;
@@ -97,11 +97,14 @@ static gboolean on_thumbnail(DeskDesk1 *skeleton, GDBusMethodInvocation *call, G
 	(void)in;
 	if (!vm)
 		return TRUE;
+	if (thumbnail_is(vm, known))
+		return fail(call, "Same", " has drawn nothing since", name);
 	fd = thumbnail_make(vm, width, height, &actual_width, &actual_height, &stride, &error);
 	if (fd < 0)
 		return fail(call, "State", error->message, "");
 	out = g_unix_fd_list_new_from_array(&fd, 1);
-	desk_desk1_complete_thumbnail(skeleton, call, out, g_variant_new_handle(0), actual_width, actual_height, stride);
+	desk_desk1_complete_thumbnail(skeleton, call, out, g_variant_new_handle(0), actual_width, actual_height, stride,
+		vm->picture);
 	return TRUE;
 }
 

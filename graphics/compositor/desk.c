@@ -243,6 +243,7 @@ static gboolean setup(Desk *desk, GError **error)
 		return FALSE;
 	input_init(desk);
 	screens_init(desk);
+	thumbnails_init(desk);
 	layers_init(desk);
 	desk->clip = clip_new(desk);
 	return launch_listen_shell(desk, error);
@@ -303,6 +304,7 @@ void desk_free(Desk *desk)
 	g_clear_handle_id(&desk->splash_source, g_source_remove);
 	if (desk->xdg_shell)
 		screens_finish(desk);
+	thumbnails_finish(desk);
 	layers_finish(desk);
 	if (desk->cursor)
 		input_finish(desk);

@@ -64,6 +64,7 @@ typedef struct {
 	guint retry_source, retry_delay;
 	gint64 live_since; /* g_get_monotonic_time() */
 	gint64 asked;      /* when the view was last pinged */
+	guint64 picture;   /* number of what its surfaces show now, 0: nothing was drawn yet; see thumbnail.c */
 
 	GPtrArray *screens;             /* Screen, in order of their making */
 	struct wlr_scene_tree *tree;    /* in TREE_VIEWS; enabled while the VM is shown */
@@ -144,6 +145,7 @@ struct Desk {
 
 	GPtrArray *vms; /* Vm, in the order of their hotkeys */
 	Vm *shown;      /* NULL: the switcher */
+	guint64 pictures; /* the last number that a picture of a VM got */
 	gboolean locked;
 	guint label_source; /* runs while labels are shown */
 	guint splash_source; /* runs while the switcher is waited for */
@@ -170,7 +172,7 @@ struct Desk {
 	struct wl_event_source *shell_listening;
 	int shell_socket;
 
-	struct wl_listener new_output, layout_change, new_toplevel, new_popup, new_layer, renderer_lost;
+	struct wl_listener new_output, layout_change, new_surface, new_toplevel, new_popup, new_layer, renderer_lost;
 	struct wl_listener new_input, key, modifiers, keys_left;
 	struct wl_listener motion, motion_absolute, button, axis, pointer_frame;
 	struct wl_listener touch_down, touch_up, touch_motion, touch_cancel, touch_frame;
@@ -270,7 +272,11 @@ void input_finish(Desk *desk);
 void pointer_release(Desk *desk); /* buttons and touches up, focus nowhere */
 void pointer_refocus(Desk *desk);
 
-/* thumbnail.c: the VM's view scaled to fit, as rows of XRGB8888 in a sealed memfd */
+/* thumbnail.c: the VM's view scaled to fit, as rows of XRGB8888 in a sealed memfd. A view that is not on screen may draw its
+ * next frame after either. */
+void thumbnails_init(Desk *desk);
+void thumbnails_finish(Desk *desk);
+gboolean thumbnail_is(Vm *vm, guint64 picture); /* whether it still shows that one */
 int thumbnail_make(Vm *vm, guint width, guint height, guint *actual_width, guint *actual_height, guint *stride, GError **error);
 
 /* clip.c: text carried from one VM to another */

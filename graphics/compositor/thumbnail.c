@@ -12,6 +12,97 @@
 #include <wlr/render/swapchain.h>
 
 #define MOST_SIDE 4096
+/* What makes a surface look different. */
+#define VISIBLE (WLR_SURFACE_STATE_BUFFER | WLR_SURFACE_STATE_SURFACE_DAMAGE | WLR_SURFACE_STATE_BUFFER_DAMAGE | \
+	WLR_SURFACE_STATE_TRANSFORM | WLR_SURFACE_STATE_SCALE | WLR_SURFACE_STATE_VIEWPORT | WLR_SURFACE_STATE_OFFSET)
+
+/* A surface of a VM's view. */
+typedef struct {
+	Vm *vm;
+	struct wlr_surface *surface;
+	struct wl_listener commit, destroy;
+} Watch;
+
+/* ---- which picture it is ---- */
+
+static void on_commit(struct wl_listener *listener, void *data)
+{
+	Watch *watch = wl_container_of(listener, watch, commit);
+
+	(void)data;
+	if (watch->surface->current.committed & VISIBLE)
+		watch->vm->picture = ++watch->vm->desk->pictures;
+}
+
+static void on_destroy(struct wl_listener *listener, void *data)
+{
+	Watch *watch = wl_container_of(listener, watch, destroy);
+
+	(void)data;
+	watch->vm->picture = ++watch->vm->desk->pictures;
+	listener_remove(&watch->commit);
+	listener_remove(&watch->destroy);
+	g_free(watch);
+}
+
+static void on_new_surface(struct wl_listener *listener, void *data)
+{
+	Desk *desk = wl_container_of(listener, desk, new_surface);
+	struct wlr_surface *surface = data;
+	Watch *watch;
+	Vm *vm;
+
+	(void)desk;
+	if (client_role(wl_resource_get_client(surface->resource), &vm) != ROLE_VM)
+		return;
+	watch = g_new0(Watch, 1);
+	watch->vm = vm;
+	watch->surface = surface;
+	listen_to(&surface->events.commit, &watch->commit, on_commit);
+	listen_to(&surface->events.destroy, &watch->destroy, on_destroy);
+}
+
+void thumbnails_init(Desk *desk)
+{
+	/* Who asks may remember a number from before the compositor started again: time has gone on by more than was drawn. */
+	desk->pictures = (guint64)g_get_monotonic_time();
+	listen_to(&desk->compositor->events.new_surface, &desk->new_surface, on_new_surface);
+}
+
+void thumbnails_finish(Desk *desk)
+{
+	listener_remove(&desk->new_surface);
+}
+
+static void send_done(struct wlr_surface *surface, int x, int y, void *data)
+{
+	(void)x;
+	(void)y;
+	wlr_surface_send_frame_done(surface, data);
+}
+
+/* Somebody has looked: the view that is not on screen, where nobody else answers it, may draw what comes next. */
+static void let_draw(Vm *vm, struct wlr_surface *surface)
+{
+	struct timespec now;
+
+	if (vm->desk->shown == vm && !vm->desk->locked)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	wlr_surface_for_each_surface(surface, send_done, &now);
+}
+
+gboolean thumbnail_is(Vm *vm, guint64 picture)
+{
+	struct wlr_surface *surface = vm_surface(vm);
+
+	if (!picture || picture != vm->picture || !surface)
+		return FALSE;
+	let_draw(vm, surface);
+	return TRUE;
+}
+
+/* ---- making one ---- */
 
 typedef struct {
 	struct wlr_render_pass *pass;
@@ -86,7 +177,6 @@ static gboolean render(Desk *desk, struct wlr_surface *surface, guint width, gui
 int thumbnail_make(Vm *vm, guint width, guint height, guint *actual_width, guint *actual_height, guint *stride, GError **error)
 {
 	struct wlr_surface *surface = vm_surface(vm);
-	struct timespec now;
 	double scale;
 	void *pixels = MAP_FAILED;
 	gsize size;
@@ -115,9 +205,6 @@ int thumbnail_make(Vm *vm, guint width, guint height, guint *actual_width, guint
 	}
 	munmap(pixels, size);
 	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-	if (vm->desk->shown != vm || vm->desk->locked) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		wlr_surface_send_frame_done(surface, &now);
-	}
+	let_draw(vm, surface);
 	return fd;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A Wayland client for the compositor's tests: a VM's view (or, told so, a layer surface of the shell) in one colour. It tells
  * what it gets, line by line, to the socket in CLIENT_CONTROL, and does what it is told there:
- *   colour RRGGBB | flood 0|1 | cover | globals | steal ID | popup | cursor | text TEXT | exit
+ *   colour RRGGBB | top RRGGBB (a stripe, for what comes next) | commit (of nothing new, with a frame callback) | flood 0|1 | cover | globals | steal ID | popup | cursor | text TEXT | exit
  * usage: client [layer NAMESPACE RRGGBB] */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +45,8 @@ static struct {
 	} globals[MOST_GLOBALS];
 	unsigned global_count;
 	int width, height, control;
-	uint32_t colour, pointer_serial;
-	bool flood;
+	uint32_t colour, top, pointer_serial;
+	bool flood, has_top;
 	char text[128];
 } client;
 
@@ -78,7 +78,7 @@ static struct wl_buffer *make_buffer(int width, int height, uint32_t colour)
 	if (pixels == MAP_FAILED)
 		exit(4);
 	for (size_t i = 0; i < size / 4; i++)
-		pixels[i] = colour;
+		pixels[i] = client.has_top && i < size / 32 ? client.top : colour;
 	munmap(pixels, size);
 	pool = wl_shm_create_pool(client.shm, fd, (int32_t)size);
 	buffer = wl_shm_pool_create_buffer(pool, 0, width, height, width * 4, WL_SHM_FORMAT_XRGB8888);
@@ -386,12 +386,25 @@ static void cursor(void)
 	tell("cursor");
 }
 
+static void on_frame(void *data, struct wl_callback *callback, uint32_t time)
+{
+	wl_callback_destroy(callback);
+	tell("frame");
+}
+
+static const struct wl_callback_listener frame_listener = {.done = on_frame};
+
 static void do_command(const char *line)
 {
 	unsigned value;
 
 	if (sscanf(line, "colour %x", &client.colour) == 1) {
 		draw();
+	} else if (sscanf(line, "top %x", &client.top) == 1) {
+		client.has_top = true;
+	} else if (!strcmp(line, "commit")) {
+		wl_callback_add_listener(wl_surface_frame(client.surface), &frame_listener, NULL);
+		wl_surface_commit(client.surface);
 	} else if (sscanf(line, "flood %u", &value) == 1) {
 		client.flood = value;
 	} else if (!strcmp(line, "cover")) {

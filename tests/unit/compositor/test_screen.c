@@ -331,9 +331,9 @@ static void asked_by_bus(void)
 	assert_error(unknown, "org.carrel.Error.NotFound");
 
 	/* Of one that is not on screen. */
-	picture = lab_desk(lab, "Thumbnail", g_variant_new("(suu)", "work", 320, 320), &fds, &error);
+	picture = lab_desk(lab, "Thumbnail", g_variant_new("(suut)", "work", 320, 320, G_GUINT64_CONSTANT(0)), &fds, &error);
 	g_assert_no_error(error);
-	g_variant_get(picture, "(huuu)", &handle, &width, &height, &stride);
+	g_variant_get(picture, "(huuut)", &handle, &width, &height, &stride, NULL);
 	g_assert_cmpuint(width, ==, 320);
 	g_assert_cmpuint(height, ==, 180);
 	fd = g_unix_fd_list_get(fds, handle, &error);
@@ -355,6 +355,78 @@ static void asked_by_bus(void)
 	lab_free(lab);
 }
 
+/* The picture's serial, or 0 for the error Same; what else goes wrong fails the test. */
+static guint64 ask_picture(Lab *lab, const char *vm, guint64 known)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GUnixFDList) fds = NULL;
+	g_autoptr(GVariant) picture = lab_desk(lab, "Thumbnail", g_variant_new("(suut)", vm, 320, 320, known), &fds, &error);
+	guint64 serial = 0;
+
+	if (picture)
+		g_variant_get(picture, "(huuut)", NULL, NULL, NULL, NULL, &serial);
+	else
+		assert_error(error, "org.carrel.Error.Same");
+	g_assert_true(!picture || serial != 0);
+	return serial;
+}
+
+static guint64 wait_picture(Lab *lab, const char *vm, guint64 known)
+{
+	guint64 serial;
+
+	for (guint i = 0; i < 500; i++, lab_run(lab, 10))
+		if ((serial = ask_picture(lab, vm, known)))
+			return serial;
+	g_error("%s: no other picture came", vm);
+}
+
+static void same_picture(void)
+{
+	Lab *lab = lab_new(NULL);
+	Peer *work, *personal;
+	g_autoptr(GError) error = NULL;
+	guint64 first, second, third;
+
+	lab_two_vms(lab, &work, &personal);
+	lab_run(lab, 100);
+	first = ask_picture(lab, "work", 0);
+	g_assert_cmpuint(ask_picture(lab, "work", first), ==, 0);
+	g_assert_cmpuint(ask_picture(lab, "work", first - 1), ==, first);
+	g_assert_cmpuint(ask_picture(lab, "personal", 0), !=, first);
+
+	/* A commit of nothing is no picture, and off screen its frame callback waits until somebody asks. */
+	peer_tell(work, "commit");
+	g_assert_false(peer_heard(lab, work, "frame", 100));
+	g_assert_cmpuint(ask_picture(lab, "work", first), ==, 0);
+	g_free(peer_wait(lab, work, "frame"));
+	g_assert_cmpuint(ask_picture(lab, "work", first), ==, 0);
+
+	peer_tell(work, "colour %x", WORK);
+	second = wait_picture(lab, "work", first);
+	g_assert_cmpuint(second, !=, first);
+	g_assert_cmpuint(ask_picture(lab, "work", second), ==, 0);
+	/* Not what another VM draws. */
+	peer_tell(personal, "colour %x", WORK);
+	lab_run(lab, 50);
+	g_assert_cmpuint(ask_picture(lab, "work", second), ==, 0);
+
+	g_variant_unref(lab_desk(lab, "RestartView", g_variant_new("(s)", "work"), NULL, &error));
+	g_assert_no_error(error);
+	peer_wait_gone(lab, work);
+	work = lab_peer(lab, "work");
+	lab_wait_view(lab, "work", "live");
+	third = ask_picture(lab, "work", second);
+	g_assert_cmpuint(third, >, second);
+
+	lab_kill(lab);
+	lab_start(lab);
+	work = lab_peer(lab, "work");
+	lab_wait_view(lab, "work", "live");
+	g_assert_cmpuint(ask_picture(lab, "work", third), >, third + 1000);
+	lab_free(lab);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -369,5 +441,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/shell/layers", shell_layers);
 	g_test_add_func("/shell/lock", locked);
 	g_test_add_func("/shell/bus", asked_by_bus);
+	g_test_add_func("/shell/same-picture", same_picture);
 	return g_test_run();
 }

@@ -265,9 +265,9 @@ static gboolean on_desk_call(Fake *fake, GDBusMethodInvocation *invocation)
 }
 
 /* Something like a desktop: a bar, two windows with lines in them. */
-static void paint(cairo_t *cr, double w, double h)
+static void paint(cairo_t *cr, double w, double h, guint64 serial)
 {
-	cairo_set_source_rgb(cr, 0.15, 0.24, 0.35);
+	cairo_set_source_rgb(cr, 0.15, 0.24, serial % 2 ? 0.35 : 0.45);
 	cairo_paint(cr);
 	cairo_set_source_rgb(cr, 0.09, 0.12, 0.16);
 	cairo_rectangle(cr, 0, h * 0.94, w, h * 0.06);
@@ -289,9 +289,15 @@ static void paint(cairo_t *cr, double w, double h)
 }
 
 static gboolean on_thumbnail(CarrelDesk1 *desk, GDBusMethodInvocation *invocation, GUnixFDList *fds, const char *vm, guint width,
-	guint height, Fake *fake)
+	guint height, guint64 known, Fake *fake)
 {
-	(void)desk, (void)fds, (void)vm, (void)fake;
+	(void)desk, (void)fds, (void)vm;
+	if (known == fake->picture) {
+		fake->sames++;
+		g_dbus_method_invocation_return_dbus_error(invocation, "org.carrel.Error.Same", "nothing was drawn since");
+		return TRUE;
+	}
+	fake->pictures++;
 	guint stride = width * 4;
 	int fd = memfd_create("thumbnail", MFD_CLOEXEC);
 	g_assert_cmpint(ftruncate(fd, (off_t)stride * height), ==, 0);
@@ -299,18 +305,21 @@ static gboolean on_thumbnail(CarrelDesk1 *desk, GDBusMethodInvocation *invocatio
 	g_assert_true(pixels != MAP_FAILED);
 	cairo_surface_t *surface = cairo_image_surface_create_for_data(pixels, CAIRO_FORMAT_RGB24, (int)width, (int)height, (int)stride);
 	cairo_t *cr = cairo_create(surface);
-	paint(cr, width, height);
+	if (!fake->plain)
+		paint(cr, width, height, fake->picture);
 	cairo_destroy(cr);
 	cairo_surface_destroy(surface);
 	munmap(pixels, (gsize)stride * height);
 	g_autoptr(GUnixFDList) out = g_unix_fd_list_new_from_array(&fd, 1);
-	g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(huuu)", 0, width, height, stride), out);
+	g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(huuut)", 0, width, height, stride,
+		fake->picture), out);
 	return TRUE;
 }
 
 void fake_desk(Fake *fake)
 {
 	fake->desk = carrel_desk1_skeleton_new();
+	fake->picture = 1;
 	carrel_desk1_set_shown(fake->desk, "");
 	carrel_desk1_set_views(fake->desk, g_variant_new_parsed("{'work': 'live', 'personal': 'live', 'lab': 'hung'}"));
 	for (const char *const *name = (const char *const[]){"handle-show", "handle-switcher", "handle-lock", "handle-unlock",

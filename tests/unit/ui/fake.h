@@ -14,9 +14,13 @@ typedef struct {
 	CarrelDesk1 *desk;
 	guint owned, desk_owned, jobs;
 	GPtrArray *calls;   /* "work.Start {'paused': <true>}" */
+	const char *definition; /* every VM's file; NULL: an empty one */
 	char *refuse;       /* every call fails with this message, or NULL */
 	gboolean deaf;      /* takes calls and never answers */
 	gboolean auto_jobs; /* jobs are made for what returns one */
+	guint64 picture;    /* serial of what every view shows */
+	gboolean plain;     /* all of it black */
+	guint pictures, sames; /* that were given */
 } Fake;
 
 Fake *fake_new(void);

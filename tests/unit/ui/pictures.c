@@ -164,7 +164,7 @@ static void take_all(void)
 	take(stage, "empty");
 	fake_house(fake);
 	ui_set_visible(ui, TRUE);
-	fake_settle(2400); /* two readings of the statistics */
+	fake_settle(4300); /* two readings of the statistics */
 	home_focus(ui->home);
 	take(stage, "home");
 	fake_job(fake, "Start", "bank", 0.6, "Opening the disks");

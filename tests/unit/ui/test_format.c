@@ -61,6 +61,27 @@ static void test_figures(void)
 	g_assert_cmpuint(cpu_percent(0, 1000000000, 1000000, 0), ==, 0);
 }
 
+/* Noise of a percent or two does not change what is shown; a change does, and ends within a step of the truth. */
+static void test_steps(void)
+{
+	static const guint noise[] = {3, 1, 2, 0, 3, 2};
+	for (gsize i = 0; i < G_N_ELEMENTS(noise); i++)
+		g_assert_cmpuint(cpu_step(0, noise[i]), ==, 0);
+	g_assert_cmpuint(cpu_step(0, 4), ==, 5);
+	for (guint percent = 2; percent <= 8; percent++)
+		g_assert_cmpuint(cpu_step(5, percent), ==, 5);
+	g_assert_cmpuint(cpu_step(5, 1), ==, 0);
+	g_assert_cmpuint(cpu_step(5, 47), ==, 45);
+	g_assert_cmpuint(cpu_step(95, 100), ==, 100);
+	g_assert_cmpuint(cpu_step(100, 0), ==, 0);
+	for (guint shown = 0; shown <= 100; shown += 5)
+		for (guint percent = 0; percent <= 100; percent++)
+			g_assert_cmpint(ABS((int)cpu_step(shown, percent) - (int)percent), <=, 3);
+	g_assert_cmpuint(memory_step(G_GUINT64_CONSTANT(1) << 30), ==, G_GUINT64_CONSTANT(1) << 30);
+	g_assert_cmpuint(memory_step((G_GUINT64_CONSTANT(1) << 30) + 5000000), ==, G_GUINT64_CONSTANT(1) << 30);
+	g_assert_cmpuint(memory_step(0), ==, 0);
+}
+
 static void test_time(void)
 {
 	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
@@ -137,6 +158,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/format/text", test_text);
 	g_test_add_func("/format/long-text", test_long_text);
 	g_test_add_func("/format/figures", test_figures);
+	g_test_add_func("/format/steps", test_steps);
 	g_test_add_func("/format/time", test_time);
 	g_test_add_func("/format/colour", test_colour);
 	g_test_add_func("/format/name", test_name);

@@ -309,6 +309,75 @@ static void test_idle(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->ui->beat, ==, 0);
 }
 
+static void set_state(Fixture *f, const char *name, const char *state)
+{
+	g_autofree char *path = g_strdup_printf("/org/carrel/vm/%s", name);
+	g_autoptr(GDBusInterface) vm = g_dbus_object_manager_get_interface(G_DBUS_OBJECT_MANAGER(f->fake->objects), path, "org.carrel.Vm1");
+	carrel_vm1_set_state(CARREL_VM1(vm), state);
+	WAIT_FOR(g_strcmp0(carrel_vm1_get_state(ui_model_vm_named(f->ui->model, name)), state) == 0);
+}
+
+/* Nor when no VM runs whose figures and picture could change. */
+static void test_all_still(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	ui_set_visible(f->ui, TRUE);
+	set_state(f, "work", "off");
+	g_assert_cmpuint(f->ui->beat, !=, 0);
+	set_state(f, "personal", "suspended");
+	g_assert_cmpuint(f->ui->beat, ==, 0);
+	g_assert_cmpuint(f->ui->minute, !=, 0);
+	f->fake->pictures = 0;
+	set_state(f, "work", "running");
+	g_assert_cmpuint(f->ui->beat, !=, 0);
+	WAIT_FOR(f->fake->pictures == 1); /* at once */
+}
+
+static gboolean on_draw(GtkWidget *widget, cairo_t *cr, guint *count)
+{
+	(void)widget, (void)cr;
+	(*count)++;
+	return FALSE;
+}
+
+/* Beats in which nothing changed that can be seen draw nothing. */
+static void test_quiet(Fixture *f, gconstpointer data)
+{
+	guint draws = 0;
+	(void)data;
+	while (g_get_real_time() / G_USEC_PER_SEC % 60 > 42)
+		fake_settle(500); /* a new minute is drawn */
+	ui_set_visible(f->ui, TRUE);
+	WAIT_FOR(f->fake->sames >= 2 && !says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Work, Running for 2 h 5 min, key 4"), "–"));
+	fake_settle(300);
+	gulong id = g_signal_connect(f->ui->root, "draw", G_CALLBACK(on_draw), &draws);
+	guint sames = f->fake->sames, pictures = f->fake->pictures;
+	WAIT_FOR(f->fake->sames >= sames + 4);
+	fake_settle(200);
+	g_assert_cmpuint(draws, ==, 0);
+	g_assert_cmpuint(f->fake->pictures, ==, pictures);
+	f->fake->picture++;
+	WAIT_FOR(draws > 0);
+	g_assert_cmpuint(f->fake->pictures, >, pictures);
+	g_signal_handler_disconnect(f->ui->root, id);
+}
+
+/* A guest that has not drawn anything is a placeholder, not a black rectangle. */
+static void test_plain_picture(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	f->fake->plain = TRUE;
+	ui_set_visible(f->ui, TRUE);
+	WAIT_FOR(f->fake->sames > 0); /* it is known, and not asked for again */
+	g_assert_null(ui_desk_thumbnail(f->ui->desk, "work"));
+	f->fake->plain = FALSE;
+	f->fake->picture++;
+	WAIT_FOR(ui_desk_thumbnail(f->ui->desk, "work"));
+	f->fake->plain = TRUE;
+	f->fake->picture++;
+	WAIT_FOR(!ui_desk_thumbnail(f->ui->desk, "work"));
+}
+
 /* ---- new desktop ---- */
 
 static void test_new(Fixture *f, gconstpointer data)
@@ -606,6 +675,9 @@ int main(int argc, char **argv)
 	ADD(force_off);
 	ADD(manager_goes);
 	ADD(idle);
+	ADD(all_still);
+	ADD(quiet);
+	ADD(plain_picture);
 	ADD(new);
 	ADD(new_ends);
 	ADD(new_closed);
