@@ -17,7 +17,7 @@ struct _UiDesk {
 	GCancellable *cancellable;
 	CarrelDesk1 *proxy;
 	GHashTable *thumbnails; /* name: Picture */
-	GHashTable *asked;      /* names */
+	GHashTable *asked;      /* name: Question, borrowed */
 };
 
 G_DEFINE_FINAL_TYPE(UiDesk, ui_desk, G_TYPE_OBJECT)
@@ -155,6 +155,7 @@ cairo_surface_t *ui_desk_thumbnail(UiDesk *desk, const char *vm)
 void ui_desk_forget_thumbnail(UiDesk *desk, const char *vm)
 {
 	g_hash_table_remove(desk->thumbnails, vm);
+	g_hash_table_remove(desk->asked, vm); /* what is under way is of before */
 }
 
 /* Copies the rows out of the file by reading: a file that shrinks meanwhile is a short read, not a signal. */
@@ -234,8 +235,10 @@ static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
 	guint64 serial = 0;
 	gboolean answered = carrel_desk1_call_thumbnail_finish(CARREL_DESK1(source), &handle, &width, &height, &stride, &serial,
 		&fds, result, NULL);
-	g_hash_table_remove(desk->asked, question->vm);
-	if (!answered || !fds)
+	gboolean wanted = desk->asked && g_hash_table_lookup(desk->asked, question->vm) == question;
+	if (wanted)
+		g_hash_table_remove(desk->asked, question->vm);
+	if (!wanted || !answered || !fds)
 		return; /* nothing to show yet, or nothing new: what there is stays */
 	int fd = g_unix_fd_list_get(fds, g_variant_get_handle(handle), NULL);
 	if (fd < 0)
@@ -251,12 +254,13 @@ static void on_thumbnail(GObject *source, GAsyncResult *result, gpointer data)
 
 void ui_desk_ask_thumbnail(UiDesk *desk, const char *vm, int width, int height)
 {
-	if (!ui_desk_present(desk) || !g_hash_table_add(desk->asked, g_strdup(vm)))
+	if (!ui_desk_present(desk) || g_hash_table_contains(desk->asked, vm))
 		return;
 	const Picture *picture = g_hash_table_lookup(desk->thumbnails, vm);
 	Question *question = question_new(desk, vm);
 	question->width = (guint)width;
 	question->height = (guint)height;
+	g_hash_table_insert(desk->asked, g_strdup(vm), question);
 	gboolean fits = picture && picture->width == question->width && picture->height == question->height;
 	carrel_desk1_call_thumbnail(desk->proxy, vm, question->width, question->height, fits ? picture->serial : 0, NULL,
 		desk->cancellable, on_thumbnail, question);

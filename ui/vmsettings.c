@@ -21,7 +21,7 @@ typedef struct {
 	CarrelVm1 *vm;
 	Sheet *sheet;
 	GtkWidget *pages, *error, *later;
-	GtkWidget *title, *palette, *autostart;
+	GtkWidget *title, *palette, *autostart, *sound, *play, *record, *sound_later;
 	GtkWidget *min, *min_value, *max, *max_value, *vcpus, *vcpus_value;
 	GtkWidget *network, *shared_row, *shared;
 	GtkWidget *remark, *take, *list, *list_hint;
@@ -32,6 +32,7 @@ typedef struct {
 } Settings;
 
 static void show(Settings *settings);
+static void read_sound(Settings *settings);
 
 /* ---- setting ---- */
 
@@ -42,10 +43,12 @@ static void on_set(Ui *ui, const char *job, const GError *error, gpointer owner)
 	if (!settings)
 		return;
 	g_autofree char *text = error ? error_text(error) : NULL;
-	gtk_label_set_text(GTK_LABEL(settings->error), text ? text : "");
+	ui_set_text(settings->error, text ? text : "");
 	gtk_widget_set_visible(settings->error, text != NULL);
-	if (error)
-		show(settings);
+	if (!error)
+		return;
+	show(settings);
+	read_sound(settings);
 }
 
 static void set(Settings *settings, const char *group, const char *key, const char *value)
@@ -93,6 +96,18 @@ static void on_autostart(Settings *settings)
 		set(settings, "policy", "autostart", gtk_switch_get_active(GTK_SWITCH(settings->autostart)) ? "true" : "false");
 }
 
+static void on_play(Settings *settings)
+{
+	if (!settings->following)
+		set(settings, "sound", "play", gtk_switch_get_active(GTK_SWITCH(settings->play)) ? "true" : "false");
+}
+
+static void on_record(Settings *settings)
+{
+	if (!settings->following)
+		set(settings, "sound", "record", gtk_switch_get_active(GTK_SWITCH(settings->record)) ? "true" : "false");
+}
+
 static guint64 scale_mib(GtkWidget *scale)
 {
 	return (guint64)(gtk_range_get_value(GTK_RANGE(scale)) + 0.5);
@@ -134,9 +149,9 @@ static void show_values(Settings *settings)
 	g_autofree char *min = format_bytes(scale_mib(settings->min) * MIB);
 	g_autofree char *max = format_bytes(scale_mib(settings->max) * MIB);
 	g_autofree char *vcpus = g_strdup_printf("%" G_GUINT64_FORMAT, scale_mib(settings->vcpus));
-	gtk_label_set_text(GTK_LABEL(settings->min_value), min);
-	gtk_label_set_text(GTK_LABEL(settings->max_value), max);
-	gtk_label_set_text(GTK_LABEL(settings->vcpus_value), vcpus);
+	ui_set_text(settings->min_value, min);
+	ui_set_text(settings->max_value, max);
+	ui_set_text(settings->vcpus_value, vcpus);
 }
 
 /* A scale is dragged over many values: only where it rests is set. */
@@ -284,7 +299,7 @@ static void show_snapshots(Settings *settings)
 		g_variant_get(one, "(&s&st)", &name, &description, &when);
 		gtk_container_add(GTK_CONTAINER(settings->list), snapshot_row(settings, name, description, when, off));
 	}
-	gtk_label_set_text(GTK_LABEL(settings->list_hint), n == 0 ? _("No snapshots yet.")
+	ui_set_text(settings->list_hint, n == 0 ? _("No snapshots yet.")
 		: off ? "" : _("To go back to a snapshot, shut the desktop down first."));
 	gtk_widget_set_visible(settings->list_hint, n == 0 || !off);
 	gtk_widget_set_visible(settings->list, n > 0);
@@ -307,6 +322,33 @@ static void show_network(Settings *settings)
 	gtk_widget_set_visible(settings->shared_row, index == 2 && settings->networks[0]);
 }
 
+/* What the file says nothing of is off. */
+static void show_sound(Settings *settings, const char *definition)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	gboolean known = g_key_file_load_from_data(file, definition, (gsize)-1, G_KEY_FILE_NONE, NULL);
+	settings->following = TRUE;
+	gtk_switch_set_active(GTK_SWITCH(settings->play), known && g_key_file_get_boolean(file, "sound", "play", NULL));
+	gtk_switch_set_active(GTK_SWITCH(settings->record), known && g_key_file_get_boolean(file, "sound", "record", NULL));
+	settings->following = FALSE;
+	gtk_widget_set_sensitive(settings->sound, known);
+}
+
+static void on_definition(GObject *source, GAsyncResult *result, gpointer data)
+{
+	g_autoptr(GtkWidget) panel = data;
+	Settings *settings = g_object_get_data(G_OBJECT(panel), "carrel-settings");
+	g_autofree char *definition = NULL;
+	if (carrel_vm1_call_get_definition_finish(CARREL_VM1(source), &definition, result, NULL) && settings)
+		show_sound(settings, definition);
+}
+
+/* No property tells of it: it is read out of the VM's file. */
+static void read_sound(Settings *settings)
+{
+	carrel_vm1_call_get_definition(settings->vm, NULL, on_definition, g_object_ref(settings->sheet->panel));
+}
+
 static void show_scale(GtkWidget *scale, guint timer, double value)
 {
 	GtkAdjustment *adjustment = gtk_range_get_adjustment(GTK_RANGE(scale));
@@ -325,7 +367,7 @@ static void show(Settings *settings)
 	settings->following = TRUE;
 	if (!gtk_widget_has_focus(settings->title))
 		gtk_entry_set_text(GTK_ENTRY(settings->title), title);
-	gtk_label_set_text(GTK_LABEL(settings->sheet->title), title);
+	ui_set_text(settings->sheet->title, title);
 	gtk_switch_set_active(GTK_SWITCH(settings->autostart), carrel_vm1_get_autostart(vm));
 	show_scale(settings->max, settings->settle_max, (double)(carrel_vm1_get_memory_max(vm) / MIB));
 	show_scale(settings->min, settings->settle_min, (double)(carrel_vm1_get_memory_min(vm) / MIB));
@@ -334,6 +376,7 @@ static void show(Settings *settings)
 	show_network(settings);
 	show_snapshots(settings);
 	gtk_widget_set_visible(settings->later, live);
+	gtk_widget_set_visible(settings->sound_later, live);
 	settings->following = FALSE;
 }
 
@@ -360,6 +403,23 @@ static GtkWidget *value_label(GtkWidget **label)
 	return *label;
 }
 
+static GtkWidget *sound_group(Settings *settings)
+{
+	GtkWidget *group = settings->sound = ui_group(NULL);
+	settings->play = ui_switch(_("Sound"), FALSE);
+	settings->record = ui_switch(_("Microphone"), FALSE);
+	g_signal_connect_swapped(settings->play, "notify::active", G_CALLBACK(on_play), settings);
+	g_signal_connect_swapped(settings->record, "notify::active", G_CALLBACK(on_record), settings);
+	gtk_container_add(GTK_CONTAINER(group), ui_row(_("Sound"), _("What it plays is heard from this machine."), settings->play));
+	gtk_container_add(GTK_CONTAINER(group), ui_row(_("Microphone"),
+		_("It can hear what is said near this machine. While it listens, that is shown on the screen."), settings->record));
+	settings->sound_later = ui_paragraph(_("It is running: off counts at once, on from its next start."), "hint warn");
+	gtk_widget_set_no_show_all(settings->sound_later, TRUE);
+	gtk_container_add(GTK_CONTAINER(group), settings->sound_later);
+	gtk_widget_set_sensitive(group, FALSE); /* until it is known what is */
+	return group;
+}
+
 static GtkWidget *general_page(Settings *settings)
 {
 	GtkWidget *page = gtk_box_new(GTK_ORIENTATION_VERTICAL, 16), *group = ui_group(NULL), *facts = ui_group(NULL);
@@ -378,6 +438,7 @@ static GtkWidget *general_page(Settings *settings)
 	gtk_container_add(GTK_CONTAINER(facts), ui_row(_("Encrypted"), NULL,
 		ui_label(carrel_vm1_get_encrypted(settings->vm) ? _("Yes") : _("No"), "dim")));
 	gtk_container_add(GTK_CONTAINER(page), group);
+	gtk_container_add(GTK_CONTAINER(page), sound_group(settings));
 	gtk_container_add(GTK_CONTAINER(page), facts);
 	return page;
 }
@@ -501,6 +562,7 @@ Sheet *vm_settings_sheet(Ui *ui, CarrelVm1 *vm)
 	g_signal_connect(settings->sheet->panel, "destroy", G_CALLBACK(on_destroy), settings);
 	g_object_set_data(G_OBJECT(settings->sheet->panel), "carrel-pages", settings->pages);
 	show(settings);
+	read_sound(settings);
 	ui_sheet_push(ui, settings->sheet->panel, NULL);
 	return settings->sheet;
 }

@@ -41,7 +41,7 @@ static gboolean returns_job(GDBusMethodInvocation *invocation)
 	return info && info->out_args && info->out_args[0] && g_str_equal(info->out_args[0]->name, "job");
 }
 
-static GVariant *statistics_of(gpointer skeleton)
+static GVariant *statistics_of(const Fake *fake, gpointer skeleton)
 {
 	GVariantBuilder b;
 	g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
@@ -53,7 +53,7 @@ static GVariant *statistics_of(gpointer skeleton)
 		g_variant_builder_add(&b, "{sv}", "storage-free", g_variant_new_uint64(301 * GIB));
 	} else {
 		const char *name = carrel_vm1_get_name(skeleton);
-		double load = (g_str_hash(name) % 80 + 12) / 100.0; /* of its vCPUs */
+		double load = fake->idle ? 0 : (g_str_hash(name) % 80 + 12) / 100.0; /* of its vCPUs */
 		guint64 ns = (guint64)((double)g_get_monotonic_time() * 1000 * load * carrel_vm1_get_vcpus(skeleton));
 		g_variant_builder_add(&b, "{sv}", "cpu-ns", g_variant_new_uint64(ns));
 		g_variant_builder_add(&b, "{sv}", "memory", g_variant_new_uint64(carrel_vm1_get_memory_max(skeleton) / 10 * 6));
@@ -68,7 +68,11 @@ static gboolean on_call(Fake *fake, GDBusMethodInvocation *invocation)
 	const char *method = g_dbus_method_invocation_get_method_name(invocation);
 	g_autofree char *params = g_variant_print(g_dbus_method_invocation_get_parameters(invocation), FALSE);
 	if (g_str_equal(method, "GetStatistics") && !fake->deaf) {
-		g_dbus_method_invocation_return_value(invocation, statistics_of(skeleton));
+		g_dbus_method_invocation_return_value(invocation, statistics_of(fake, skeleton));
+		return TRUE;
+	}
+	if (g_str_equal(method, "GetDefinition") && !fake->deaf) {
+		g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", fake->definition ? fake->definition : ""));
 		return TRUE;
 	}
 	g_ptr_array_add(fake->calls, g_strdup_printf("%s.%s%s", who(skeleton), method, g_str_equal(params, "()") ? "" : params));

@@ -18,6 +18,7 @@ typedef struct {
 	char *refuse;       /* every call fails with this message, or NULL */
 	gboolean deaf;      /* takes calls and never answers */
 	gboolean auto_jobs; /* jobs are made for what returns one */
+	gboolean idle;      /* no VM uses a processor */
 	guint64 picture;    /* serial of what every view shows */
 	gboolean plain;     /* all of it black */
 	guint pictures, sames; /* that were given */

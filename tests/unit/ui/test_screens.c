@@ -330,13 +330,16 @@ static void test_all_still(Fixture *f, gconstpointer data)
 	f->fake->pictures = 0;
 	set_state(f, "work", "running");
 	g_assert_cmpuint(f->ui->beat, !=, 0);
-	WAIT_FOR(f->fake->pictures == 1); /* at once */
+	WAIT_FOR(f->fake->pictures > 0); /* at once */
 }
 
 static gboolean on_draw(GtkWidget *widget, cairo_t *cr, guint *count)
 {
-	(void)widget, (void)cr;
+	(void)widget;
+	GdkRectangle at;
 	(*count)++;
+	if (gdk_cairo_get_clip_rectangle(cr, &at)) /* so that a failure tells what it was */
+		g_test_message("drawn: %dx%d at %d,%d", at.width, at.height, at.x, at.y);
 	return FALSE;
 }
 
@@ -347,9 +350,11 @@ static void test_quiet(Fixture *f, gconstpointer data)
 	(void)data;
 	while (g_get_real_time() / G_USEC_PER_SEC % 60 > 42)
 		fake_settle(500); /* a new minute is drawn */
+	f->fake->idle = TRUE; /* on a busy machine any other reading is never twice the same */
 	ui_set_visible(f->ui, TRUE);
-	WAIT_FOR(f->fake->sames >= 2 && !says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Work, Running for 2 h 5 min, key 4"), "–"));
-	fake_settle(300);
+	WAIT_FOR(f->fake->sames >= 2 && !says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Work, Running for 2 h 5 min, key 4"), "–") &&
+		!says(find(f->ui->home, GTK_TYPE_FLOW_BOX_CHILD, "Personal, Running for 2 h 5 min, key 3"), "–"));
+	fake_settle(500);
 	gulong id = g_signal_connect(f->ui->root, "draw", G_CALLBACK(on_draw), &draws);
 	guint sames = f->fake->sames, pictures = f->fake->pictures;
 	WAIT_FOR(f->fake->sames >= sames + 4);
@@ -494,6 +499,40 @@ static void test_settings(Fixture *f, gconstpointer data)
 	gtk_range_set_value(GTK_RANGE(find(sheet->panel, GTK_TYPE_SCALE, "Memory, at least")), 2048);
 	press(f, GDK_KEY_Escape); /* before it has settled */
 	g_assert_true(called(f, "work.Set('machine', 'memory-min', '2048M')"));
+}
+
+static void test_sound(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	f->fake->definition = "[vm]\ntitle=Work\n[sound]\nplay=true\n";
+	Sheet *sheet = vm_settings_sheet(f->ui, ui_model_vm_named(f->ui->model, "work"));
+	GtkSwitch *play = GTK_SWITCH(find(sheet->panel, GTK_TYPE_SWITCH, "Sound"));
+	GtkSwitch *record = GTK_SWITCH(find(sheet->panel, GTK_TYPE_SWITCH, "Microphone"));
+	g_assert_false(gtk_widget_is_sensitive(GTK_WIDGET(play))); /* not known yet */
+	WAIT_FOR(gtk_widget_is_sensitive(GTK_WIDGET(play)));
+	g_assert_true(gtk_switch_get_active(play));
+	g_assert_false(gtk_switch_get_active(record));
+	g_assert_true(says(sheet->panel, "off counts at once"));
+	fake_settle(200);
+	g_assert_cmpuint(f->fake->calls->len, ==, 0); /* looking changes nothing */
+	gtk_switch_set_active(record, TRUE);
+	g_assert_true(called(f, "work.Set('sound', 'record', 'true')"));
+	gtk_switch_set_active(play, FALSE);
+	g_assert_true(called(f, "work.Set('sound', 'play', 'false')"));
+	/* What is refused is taken back. */
+	f->fake->refuse = g_strdup("work.vm: no sound on this machine");
+	f->fake->definition = "[sound]\nplay=false\nrecord=true\n";
+	gtk_switch_set_active(play, TRUE);
+	WAIT_FOR(says(sheet->panel, "no sound on this machine") && !gtk_switch_get_active(play));
+	g_assert_true(gtk_switch_get_active(record));
+	ui_sheets_close(f->ui);
+
+	f->fake->definition = NULL; /* a file that says nothing of it */
+	sheet = vm_settings_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"));
+	play = GTK_SWITCH(find(sheet->panel, GTK_TYPE_SWITCH, "Sound"));
+	WAIT_FOR(gtk_widget_is_sensitive(GTK_WIDGET(play)));
+	g_assert_false(gtk_switch_get_active(play));
+	g_assert_false(says(sheet->panel, "off counts at once"));
 }
 
 static void test_snapshots(Fixture *f, gconstpointer data)
@@ -682,6 +721,7 @@ int main(int argc, char **argv)
 	ADD(new_ends);
 	ADD(new_closed);
 	ADD(settings);
+	ADD(sound);
 	ADD(snapshots);
 	ADD(power);
 	ADD(machine);
