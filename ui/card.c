@@ -128,6 +128,8 @@ static void forget_cpu(Card *card)
 static void read_cpu(Card *card, guint64 now)
 {
 	gint64 when = g_get_monotonic_time(), before = card->cpu_when;
+	if (before && when - before < G_USEC_PER_SEC)
+		return; /* too short a time to tell anything */
 	if (before)
 		card->cpu_shown = cpu_step(card->cpu_shown,
 			cpu_percent(card->cpu_before, now, when - before, carrel_vm1_get_vcpus(card->vm)));
@@ -180,6 +182,13 @@ static void on_beat(GtkWidget *child)
 		carrel_vm1_call_get_statistics(card->vm, NULL, on_statistics, g_object_ref(child));
 	}
 	ask_picture(card);
+}
+
+/* A card is made before it is on the page. */
+static void on_map(GtkWidget *child)
+{
+	if (card_of(child)->ui->visible)
+		on_beat(child);
 }
 
 static void on_minute(GtkWidget *child)
@@ -475,6 +484,7 @@ GtkWidget *card_new(Ui *ui, CarrelVm1 *vm)
 	card->on_vm = g_signal_connect(ui->model, "vm", G_CALLBACK(on_vm), card);
 	card->on_desk = g_signal_connect_swapped(ui->desk, "changed", G_CALLBACK(on_desk), card);
 	card->on_thumbnail = g_signal_connect(ui->desk, "thumbnail", G_CALLBACK(on_thumbnail), card);
+	g_signal_connect(card->child, "map", G_CALLBACK(on_map), NULL);
 	g_signal_connect(card->child, "destroy", G_CALLBACK(on_destroy), card);
 	ui_every_beat(ui, card->child, on_beat);
 	show_all(card);
