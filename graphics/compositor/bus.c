@@ -187,6 +187,7 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer data)
 	bus->connection = connection;
 	export(bus);
 	bus->desk->manager = manager_new(bus->desk, connection);
+	desk_update_later(bus->desk);
 }
 
 static void connect_bus(Bus *bus)

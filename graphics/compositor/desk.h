@@ -4,6 +4,7 @@
 #ifndef CARREL_DESK_H
 #define CARREL_DESK_H
 
+#include <cairo.h>
 #include <gio/gio.h>
 #include <wayland-server-core.h>
 #include <wlr/backend.h>
@@ -221,7 +222,12 @@ typedef struct {
 	gboolean tab;     /* hangs from the top: no round corners there */
 } TextStyle;
 void text_set(Text *text, const TextStyle *style, const char *string);
+void text_take(Text *text, cairo_surface_t *surface, int width, int height); /* shows a drawing; takes it over */
 void text_clear(Text *text);
+
+/* splash.c: mark, name, and how far the start has come; drawn again only when that is another */
+#define SPLASH_STEPS 4 /* the last is the switcher, which takes its place */
+void splash_set(Text *text, double scale, guint steps);
 
 /* client.c: which client is whose, and what it may see */
 typedef enum { ROLE_NOBODY, ROLE_VM, ROLE_SHELL } Role;
@@ -288,6 +294,7 @@ void clip_free(Clip *clip);
 /* manager.c: carreld's client. bus.c: org.carrel.Desk1. */
 Manager *manager_new(Desk *desk, GDBusConnection *connection);
 void manager_foreground(Manager *manager, const char *name); /* NULL: none */
+gboolean manager_is_there(Manager *manager); /* FALSE for NULL */
 void manager_free(Manager *manager);
 Bus *bus_new(Desk *desk);
 GDBusConnection *bus_connection(Bus *bus); /* NULL while there is none */

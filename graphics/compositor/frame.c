@@ -148,6 +148,12 @@ static gboolean is_first(const Output *output)
 	return output->desk->outputs.next == &output->link;
 }
 
+/* The screen is there, then the bus, then the manager; what is missing then is the switcher. */
+static guint splash_steps(Desk *desk)
+{
+	return 1 + (bus_connection(desk->bus) != NULL) + manager_is_there(desk->manager);
+}
+
 static void update_message(Output *output, const Vm *vm)
 {
 	TextStyle style = {.font = output->desk->config->font, .scale = output->wlr->scale, .padding = 28, .radius = 14, .heading = TRUE};
@@ -159,12 +165,15 @@ static void update_message(Output *output, const Vm *vm)
 	place(output->dim, output->box.x, output->box.y, output->box.width, output->box.height);
 	if (!text)
 		return;
+	if (splash) {
+		splash_set(&output->message, output->wlr->scale, splash_steps(output->desk));
+		centre(&output->message, &output->box, FALSE);
+		return;
+	}
 	memcpy(style.fg, white, sizeof(style.fg));
-	memcpy(style.bg, splash ? backdrop_colour : panel, sizeof(style.bg));
-	if (splash)
-		style.font = "Sans 26";
+	memcpy(style.bg, panel, sizeof(style.bg));
 	style.width = MAX(MIN(MESSAGE_WIDTH, output->box.width - 4 * style.padding), 1);
-	text_set(&output->message, &style, splash ? "Carrel" : text);
+	text_set(&output->message, &style, text);
 	centre(&output->message, &output->box, FALSE);
 }
 

@@ -21,11 +21,11 @@ struct Manager {
 };
 
 /* FALSE as well when its end is known to GDBus and not yet to us. */
-static gboolean is_there(Manager *manager)
+gboolean manager_is_there(Manager *manager)
 {
 	g_autofree char *owner = NULL;
 
-	if (manager->objects)
+	if (manager && manager->objects)
 		owner = g_dbus_object_manager_client_get_name_owner(G_DBUS_OBJECT_MANAGER_CLIENT(manager->objects));
 	return owner != NULL;
 }
@@ -86,7 +86,7 @@ static void on_removed(GDBusObjectManager *objects, GDBusObject *object, gpointe
 	Vm *vm = name ? desk_find_vm(manager->desk, name) : NULL;
 
 	(void)objects;
-	if (vm && is_there(manager))
+	if (vm && manager_is_there(manager))
 		vm_free(vm);
 }
 
@@ -151,8 +151,9 @@ static void on_ready(GObject *source, GAsyncResult *result, gpointer data)
 	g_signal_connect(objects, "object-added", G_CALLBACK(on_added), manager);
 	g_signal_connect(objects, "object-removed", G_CALLBACK(on_removed), manager);
 	g_signal_connect(objects, "interface-proxy-properties-changed", G_CALLBACK(on_properties), manager);
-	if (is_there(manager))
+	if (manager_is_there(manager))
 		reconcile(manager);
+	desk_update_later(manager->desk);
 }
 
 static void ask(Manager *manager)
@@ -195,6 +196,7 @@ static void on_vanished(GDBusConnection *connection, const char *name, gpointer 
 	(void)name;
 	g_message("the manager is away; the VMs go on");
 	forget(manager);
+	desk_update_later(manager->desk);
 }
 
 static void on_foreground(GObject *source, GAsyncResult *result, gpointer data)
@@ -225,7 +227,7 @@ void manager_foreground(Manager *manager, const char *name)
 	g_autoptr(GDBusInterface) proxy = NULL;
 	g_autofree char *path = NULL;
 
-	if (!manager || !is_there(manager))
+	if (!manager || !manager_is_there(manager))
 		return;
 	proxy = g_dbus_object_manager_get_interface(manager->objects, BUS_PATH "/manager", "org.carrel.Manager1");
 	path = path_of(manager, name);

@@ -93,13 +93,12 @@ static PangoLayout *lay_out(cairo_t *cairo, const TextStyle *style, const char *
 	return layout;
 }
 
-static TextBuffer *draw(const TextStyle *style, const char *string, int *width, int *height)
+static cairo_surface_t *draw(const TextStyle *style, const char *string, int *width, int *height)
 {
-	cairo_surface_t *probe = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1);
+	cairo_surface_t *surface, *probe = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1);
 	cairo_t *cairo = cairo_create(probe);
 	PangoLayout *layout = lay_out(cairo, style, string);
 	PangoRectangle ink;
-	TextBuffer *buffer;
 	int wide, high;
 
 	pango_layout_get_pixel_extents(layout, NULL, &ink);
@@ -111,9 +110,8 @@ static TextBuffer *draw(const TextStyle *style, const char *string, int *width, 
 	cairo_destroy(cairo);
 	cairo_surface_destroy(probe);
 
-	buffer = g_new0(TextBuffer, 1);
-	buffer->surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, wide, high);
-	cairo = cairo_create(buffer->surface);
+	surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, wide, high);
+	cairo = cairo_create(surface);
 	cairo_scale(cairo, style->scale, style->scale);
 	cairo_set_source_rgba(cairo, style->bg[0], style->bg[1], style->bg[2], style->bg[3]);
 	outline(cairo, style, *width, *height);
@@ -124,24 +122,32 @@ static TextBuffer *draw(const TextStyle *style, const char *string, int *width, 
 	pango_cairo_show_layout(cairo, layout);
 	g_object_unref(layout);
 	cairo_destroy(cairo);
-	cairo_surface_flush(buffer->surface);
-	wlr_buffer_init(&buffer->base, &buffer_impl, wide, high);
-	return buffer;
+	return surface;
+}
+
+void text_take(Text *text, cairo_surface_t *surface, int width, int height)
+{
+	TextBuffer *buffer = g_new0(TextBuffer, 1);
+
+	cairo_surface_flush(surface);
+	buffer->surface = surface;
+	wlr_buffer_init(&buffer->base, &buffer_impl, cairo_image_surface_get_width(surface), cairo_image_surface_get_height(surface));
+	wlr_scene_buffer_set_buffer(text->node, &buffer->base);
+	wlr_scene_buffer_set_dest_size(text->node, width, height);
+	wlr_buffer_drop(&buffer->base);
 }
 
 void text_set(Text *text, const TextStyle *style, const char *string)
 {
 	g_autofree char *made_of = g_strdup_printf("%s|%g|%g,%g,%g|%g,%g,%g,%g|%d|%s", style->font, style->scale, style->fg[0],
 		style->fg[1], style->fg[2], style->bg[0], style->bg[1], style->bg[2], style->bg[3], style->width, string);
-	TextBuffer *buffer;
+	cairo_surface_t *surface;
 	int width, height;
 
 	if (!g_strcmp0(made_of, text->made_of))
 		return;
-	buffer = draw(style, string, &width, &height);
-	wlr_scene_buffer_set_buffer(text->node, &buffer->base);
-	wlr_scene_buffer_set_dest_size(text->node, width, height);
-	wlr_buffer_drop(&buffer->base);
+	surface = draw(style, string, &width, &height);
+	text_take(text, surface, width, height);
 	g_free(text->made_of);
 	text->made_of = g_steal_pointer(&made_of);
 }

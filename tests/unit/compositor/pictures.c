@@ -24,8 +24,11 @@ int main(int argc, char **argv)
 	g_assert_cmpint(argc, ==, 2);
 	directory = argv[1];
 	g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+	lab = lab_new("[output HEADLESS-1]\nscale=2\n");
+	take(lab, "HEADLESS-1", "desk-splash-dense");
+	lab_free(lab);
 	lab = lab_new("[output HEADLESS-2]\nscale=2\nrotation=90\n[views]\nretry-first=2000\n");
-	take(lab, "HEADLESS-1", "desk-nothing");
+	take(lab, "HEADLESS-1", "desk-splash");
 	lab_two_vms(lab, &work, &personal);
 	lab_vm(lab, "travel", "Travel", 0xe0c020, -1);
 	lab_run(lab, 100);

@@ -88,6 +88,32 @@ static void recording_stays(void)
 	lab_free(lab);
 }
 
+/* Dashes below the name are lit as the start goes on; while nothing does, nothing is drawn. */
+static void splash(void)
+{
+	Lab *lab = lab_new(NULL);
+	guint32 lit = 0x58b5ac;
+	g_autofree char *before = NULL, *after = NULL;
+
+	lab_wait_pixel(lab, OUT, 640, 310, lit);  /* the mark */
+	lab_wait_pixel(lab, OUT, 657, 455, lit);  /* the manager is there */
+	lab_manager(lab, FALSE);
+	lab_wait_no_pixel(lab, OUT, 657, 455, lit);
+	g_assert_cmphex(lab_pixel(lab, OUT, 589, 455), ==, lit);
+	g_assert_cmphex(lab_pixel(lab, OUT, 623, 455), ==, lit);
+	lab_manager(lab, TRUE);
+	lab_wait_pixel(lab, OUT, 657, 455, lit);
+	g_assert_cmphex(lab_pixel(lab, OUT, 691, 455), !=, lit);
+	lab_run(lab, 100);
+	before = lab_command(lab, "frames " OUT);
+	lab_run(lab, 500);
+	after = lab_command(lab, "frames " OUT);
+	g_assert_cmpstr(before, ==, after);
+	lab_shell(lab, "carrel-switcher", 0x777777);
+	lab_wait_pixel(lab, OUT, 657, 455, 0x777777);
+	lab_free(lab);
+}
+
 static void keys_reach_one(void)
 {
 	Lab *lab = lab_new(NULL);
@@ -433,6 +459,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/screen/switching", switching);
 	g_test_add_func("/screen/label", label_goes);
 	g_test_add_func("/screen/recording", recording_stays);
+	g_test_add_func("/screen/splash", splash);
 	g_test_add_func("/keys/one", keys_reach_one);
 	g_test_add_func("/keys/switching", keys_when_switching);
 	g_test_add_func("/keys/unplugged", keyboard_unplugged);
