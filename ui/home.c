@@ -304,6 +304,9 @@ static GtkWidget *head(Home *home)
 	GtkWidget *status = status_new(home->ui, FALSE);
 	gtk_widget_set_valign(status, GTK_ALIGN_START);
 	gtk_box_pack_end(GTK_BOX(line), status, FALSE, FALSE, 0);
+	g_autoptr(GtkSizeGroup) heights = gtk_size_group_new(GTK_SIZE_GROUP_VERTICAL); /* beside one another, they are as high */
+	gtk_size_group_add_widget(heights, tools);
+	gtk_size_group_add_widget(heights, status);
 	return line;
 }
 
