@@ -286,11 +286,13 @@ failed:
 
 static void tell_unserved(Vm *vm, const Run *run)
 {
-	if (run->unserved)
-		manager_notice(vm->manager, "warning", vm, "%s has started, but its screen or its sound is not served yet: %s", vm_title(vm),
-			run->unserved);
-	else if (run->file->screens && !run->desk)
+	if (run->unserved) {
+		g_message("VM %s: %s", run->name, run->unserved); /* libxl's words are for the journal */
+		manager_notice(vm->manager, "info", vm, "%s has started. Its screen or its sound is not served yet; it comes by itself.",
+			vm_title(vm));
+	} else if (run->file->screens && !run->desk) {
 		manager_notice(vm->manager, "info", vm, "%s has started without a desk: its screen is there as soon as one runs.", vm_title(vm));
+	}
 }
 
 static void started(Job *job, gpointer data, GError *error)
