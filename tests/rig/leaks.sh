@@ -62,7 +62,7 @@ count >/run/before
 memory >/run/memory
 for ((n = 1; n <= rounds; n++)); do
 	round $n
-	[ $((n % 20)) != 0 ] || echo "$name: $n rounds (${SECONDS} s)"
+	[ $((n % 10)) != 0 ] || echo "$name: $n rounds (${SECONDS} s)"
 done
 sleep 5
 count >/run/after
