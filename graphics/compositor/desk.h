@@ -222,7 +222,9 @@ typedef struct {
 	gboolean tab;     /* hangs from the top: no round corners there */
 } TextStyle;
 void text_set(Text *text, const TextStyle *style, const char *string);
-void text_take(Text *text, cairo_surface_t *surface, int width, int height); /* shows a drawing; takes it over */
+gboolean text_is(const Text *text, const char *made_of); /* whether that is what it shows */
+/* Shows a drawing; takes it and what tells it from others over. */
+void text_take(Text *text, cairo_surface_t *surface, int width, int height, char *made_of);
 void text_clear(Text *text);
 
 /* splash.c: mark, name, and how far the start has come; drawn again only when that is another */

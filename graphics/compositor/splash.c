@@ -85,7 +85,7 @@ void splash_set(Text *text, double scale, guint steps)
 	cairo_surface_t *surface;
 	cairo_t *cairo;
 
-	if (!g_strcmp0(made_of, text->made_of))
+	if (text_is(text, made_of))
 		return;
 	surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, (int)ceil(WIDTH * scale), (int)ceil(HEIGHT * scale));
 	cairo = cairo_create(surface);
@@ -94,7 +94,5 @@ void splash_set(Text *text, double scale, guint steps)
 	draw_name(cairo);
 	draw_dashes(cairo, steps);
 	cairo_destroy(cairo);
-	text_take(text, surface, WIDTH, HEIGHT);
-	g_free(text->made_of);
-	text->made_of = g_steal_pointer(&made_of);
+	text_take(text, surface, WIDTH, HEIGHT, g_steal_pointer(&made_of));
 }

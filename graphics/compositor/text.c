@@ -125,7 +125,12 @@ static cairo_surface_t *draw(const TextStyle *style, const char *string, int *wi
 	return surface;
 }
 
-void text_take(Text *text, cairo_surface_t *surface, int width, int height)
+gboolean text_is(const Text *text, const char *made_of)
+{
+	return g_strcmp0(made_of, text->made_of) == 0;
+}
+
+void text_take(Text *text, cairo_surface_t *surface, int width, int height, char *made_of)
 {
 	TextBuffer *buffer = g_new0(TextBuffer, 1);
 
@@ -135,6 +140,8 @@ void text_take(Text *text, cairo_surface_t *surface, int width, int height)
 	wlr_scene_buffer_set_buffer(text->node, &buffer->base);
 	wlr_scene_buffer_set_dest_size(text->node, width, height);
 	wlr_buffer_drop(&buffer->base);
+	g_free(text->made_of);
+	text->made_of = made_of;
 }
 
 void text_set(Text *text, const TextStyle *style, const char *string)
@@ -144,12 +151,10 @@ void text_set(Text *text, const TextStyle *style, const char *string)
 	cairo_surface_t *surface;
 	int width, height;
 
-	if (!g_strcmp0(made_of, text->made_of))
+	if (text_is(text, made_of))
 		return;
 	surface = draw(style, string, &width, &height);
-	text_take(text, surface, width, height);
-	g_free(text->made_of);
-	text->made_of = g_steal_pointer(&made_of);
+	text_take(text, surface, width, height, g_steal_pointer(&made_of));
 }
 
 void text_clear(Text *text)

@@ -47,12 +47,11 @@ static void on_destroy(struct wl_listener *listener, void *data)
 
 static void on_new_surface(struct wl_listener *listener, void *data)
 {
-	Desk *desk = wl_container_of(listener, desk, new_surface);
 	struct wlr_surface *surface = data;
 	Watch *watch;
 	Vm *vm;
 
-	(void)desk;
+	(void)listener;
 	if (client_role(wl_resource_get_client(surface->resource), &vm) != ROLE_VM)
 		return;
 	watch = g_new0(Watch, 1);

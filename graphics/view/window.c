@@ -454,6 +454,14 @@ static void keep_damage(struct window *w, const struct rect *damage)
 	tiles_add(&w->known, damage);
 }
 
+static void set_pictured(struct window *w, bool pictured)
+{
+	if (w->pictured == pictured)
+		return;
+	w->pictured = pictured;
+	windows_tell_pictured(w->all);
+}
+
 static void screen_show(void *data, unsigned screen, const struct picture *picture, bool flip, const struct rect *damage)
 {
 	struct windows *all = data;
@@ -469,8 +477,7 @@ static void screen_show(void *data, unsigned screen, const struct picture *pictu
 		return;
 	}
 	w->picture = *picture;
-	w->pictured = true;
-	windows_tell_pictured(all);
+	set_pictured(w, true);
 	w->flipped = flip || damage;
 	keep_damage(w, damage);
 	w->dirty = true;
@@ -492,8 +499,7 @@ static void screen_blank(void *data, unsigned screen)
 	w = &all->window[screen];
 	screen_show(data, screen, NULL, false, NULL);
 	w->blank = w->dirty = true;
-	w->pictured = false;
-	windows_tell_pictured(all);
+	set_pictured(w, false);
 	if (w->surface)
 		window_paint(w);
 }

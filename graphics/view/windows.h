@@ -87,7 +87,7 @@ struct windows *windows_new(struct wl_display *, const char *title, const char *
 			    const struct windows_events *, const struct input_sink *, void *data);
 void windows_free(struct windows *);
 void windows_set_count(struct windows *, unsigned count);
-/* A window's `pictured` may have changed: tells the compositor. */
+/* A window's `pictured` has changed: tells the compositor what that makes of all of them. */
 void windows_tell_pictured(struct windows *);
 /* The guest was given input: it will likely draw. */
 void windows_expect(struct windows *);
