@@ -90,23 +90,15 @@ static void on_colour(guint index, gpointer data)
 	set(settings, "vm", "colour", ui_palette_colour(settings->palette));
 }
 
-static void on_autostart(Settings *settings)
+static void set_switch(Settings *settings, GtkWidget *widget, const char *group, const char *key)
 {
 	if (!settings->following)
-		set(settings, "policy", "autostart", gtk_switch_get_active(GTK_SWITCH(settings->autostart)) ? "true" : "false");
+		set(settings, group, key, gtk_switch_get_active(GTK_SWITCH(widget)) ? "true" : "false");
 }
 
-static void on_play(Settings *settings)
-{
-	if (!settings->following)
-		set(settings, "sound", "play", gtk_switch_get_active(GTK_SWITCH(settings->play)) ? "true" : "false");
-}
-
-static void on_record(Settings *settings)
-{
-	if (!settings->following)
-		set(settings, "sound", "record", gtk_switch_get_active(GTK_SWITCH(settings->record)) ? "true" : "false");
-}
+static void on_autostart(Settings *settings) { set_switch(settings, settings->autostart, "policy", "autostart"); }
+static void on_play(Settings *settings) { set_switch(settings, settings->play, "sound", "play"); }
+static void on_record(Settings *settings) { set_switch(settings, settings->record, "sound", "record"); }
 
 static guint64 scale_mib(GtkWidget *scale)
 {

@@ -4,8 +4,7 @@
 # The manager on the whole laptop: a start by carrelctl beside a bare 'xl create' of the same disk; the disk of the VM on screen,
 # alone and beside one that writes flat out; a clone. Runs in the service domain of the disk rig; the rest is in manager.host.
 set -u
-export TERM=dumb
-logs=/var/log/xen/console
+. /mnt/rig/common.sh
 vms=/var/lib/carrel/vms
 
 fail() {
@@ -32,22 +31,10 @@ more() { [ "$(count "$1" "$2")" -gt "$3" ]; }
 gone() { ! xl domid "$1"; }
 # define VM RUN: a VM of the rig's guest on a disk of its own.
 define() {
-	mkdir -p -m 700 $vms/$1
-	qemu-img create -q -f qcow2 $vms/$1/xvda.qcow2 256M || fail "no disk for $1"
-	cat >/tmp/$1.vm <<-END
-		[machine]
-		vcpus=1
-		memory-min=128M
-		memory-max=128M
-		kernel=/boot/vmlinuz
-		ramdisk=/guest/initramfs
-		cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=$2
-		[disk xvda]
-		file=xvda.qcow2
+	define_guest $1 256M $2 <<-END || fail "$1 is not defined"
 		[network eth0]
 		mode=nat
 	END
-	carrelctl new $1 --definition /tmp/$1.vm || fail "$1 is not defined"
 	: >>$logs/guest-$1.log
 }
 

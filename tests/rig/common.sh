@@ -13,6 +13,24 @@ until_ok() {
 	done
 	echo "$name: $what (${SECONDS} s)"
 }
+# define_guest VM SIZE RUN: a VM of the rig's own guest (guest-init: carrel.run=RUN) on a new disk; more of its file from stdin.
+define_guest() {
+	local dir=/var/lib/carrel/vms/$1
+	mkdir -p -m 700 "$dir" && rm -f "$dir/xvda.qcow2" && qemu-img create -q -f qcow2 "$dir/xvda.qcow2" "$2" && sync -f "$dir" || return
+	cat >"/tmp/$1.vm" <<-END
+		[machine]
+		vcpus=1
+		memory-min=128M
+		memory-max=128M
+		kernel=/boot/vmlinuz
+		ramdisk=/guest/initramfs
+		cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=$3
+		[disk xvda]
+		file=xvda.qcow2
+	END
+	cat >>"/tmp/$1.vm"
+	carrelctl new "$1" --definition "/tmp/$1.vm"
+}
 # Consoles of templates log root in by themselves: how often VM's has, and whether it did since the N-th time.
 logins() { cat "$logs/guest-$1.log" 2>/dev/null | grep -c 'automatic login'; }
 logged_in() { [ "$(logins "$1")" -gt "$2" ] && tail -c 300 "$logs/guest-$1.log" | grep -q 'root@'; }

@@ -6,8 +6,6 @@
 set -u
 name=desk
 . /mnt/rig/screen.sh
-# pid UNIT: its main process; 0: none.
-pid() { systemctl show -P MainPID "$1"; }
 another() { [ "$(systemctl is-active "$1")" = active ] && [ "$(pid "$1")" != "$2" ]; }
 # kill_unit UNIT: it is back, as another process.
 kill_unit() {
@@ -103,16 +101,8 @@ output_goes_and_comes() {
 	exit 0
 }
 
-# begins VM KEY: it is started, and draws its desktop. One after the other: an emulated processor has time for one.
-begins() {
-	carrelctl start "$1" >/dev/null 2>&1 || fail "$1 does not start"
-	until_ok 120 "the view of $1 lives" live "$1"
-	rig key "$2"
-	until_ok 30 "$2 shows $1" shown "$1"
-	until_ok 900 "$1 has drawn its desktop" full "$1"
-}
-begins work ctrl-alt-1
-begins personal ctrl-alt-2
+begins work ctrl-alt-1 900
+begins personal ctrl-alt-2 900
 sleep 30
 rig picture personal
 rig key ctrl-alt-1

@@ -4,7 +4,7 @@
 # Whatever came of the job: nothing may be left over (domain, back end, bridge, loop device, lock, half-written file, memory),
 # and the next start works. Runs in the service domain of the disk rig. $victims, $phases: which of them.
 set -u
-export TERM=dumb
+. /mnt/rig/common.sh
 victims=${victims:-carreld xenconsoled dnsmasq qemu}
 phases=${phases:-start stop snapshot}
 log=/var/log/xen/console/guest-victim.log
@@ -139,22 +139,10 @@ one_round() {
 systemctl stop carrel-desk # the emulated processor is for the VMs
 systemctl start carreld
 until_ok 60 carrelctl list || give_up "carreld does not answer"
-mkdir -p -m 700 $dir
-qemu-img create -q -f qcow2 $dir/xvda.qcow2 256M || give_up "no disk"
-cat >/tmp/victim.vm <<-END
-	[machine]
-	vcpus=1
-	memory-min=128M
-	memory-max=128M
-	kernel=/boot/vmlinuz
-	ramdisk=/guest/initramfs
-	cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=records
-	[disk xvda]
-	file=xvda.qcow2
+define_guest victim 256M records <<-END || give_up "is not defined"
 	[network eth0]
 	mode=nat
 END
-carrelctl new victim --definition /tmp/victim.vm || give_up "is not defined"
 : >>$log
 # The first life fills what is kept for good.
 ensure_running

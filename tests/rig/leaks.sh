@@ -7,11 +7,7 @@ set -u
 name=leaks
 . /mnt/rig/screen.sh
 rounds=${rounds:-100}
-dir=/var/lib/carrel/vms/round
 
-pid() { systemctl show -P MainPID "$1"; }
-view_is() { busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 Views | grep -q "\"round\" \"$1\""; }
-is() { carrelctl show round | grep -q "^ *State *$1"; }
 gone() { [ "$(xl list | wc -l)" = 2 ] && ! systemctl is-active -q carrel-view@round carrel-sound@round; }
 # What must be the same before and after, a word and a number a line.
 count() {
@@ -25,9 +21,29 @@ count() {
 }
 # KiB that the programs have.
 memory() { for unit in carrel-desk carrel-switcher carreld; do awk -v u=$unit '/^RssAnon/ {print u, $2}' "/proc/$(pid $unit)/status"; done; }
+look() {
+	count >/run/before
+	memory >/run/memory
+}
+# same MORE KIB: as at look(), but for so many more of each, and so much more memory of the programs.
+same() {
+	sleep 5
+	count >/run/after
+	paste -d' ' /run/before /run/after
+	while read -r what before _ after; do
+		case $what in
+		free-MiB) [ "$after" -ge $((before - 1)) ] ;;
+		*) [ "$after" -le $((before + $1)) ] ;;
+		esac || fail "$what: $before before, $after after"
+	done < <(paste -d' ' /run/before /run/after)
+	paste -d' ' /run/memory <(memory) | tee /run/programs
+	while read -r what before _ after; do
+		[ "$after" -le $((before + $2)) ] || fail "$what: $before KiB before, $after KiB after"
+	done </run/programs
+}
 round() {
 	carrelctl start round >/dev/null 2>&1 || fail "round $1: does not start"
-	until view_is live; do sleep 0.2; done
+	until live round; do sleep 0.2; done
 	[ $(($1 % 4)) != 0 ] || rig key ctrl-alt-1
 	carrelctl off round >/dev/null 2>&1 || fail "round $1: cannot be forced off"
 	until gone; do sleep 0.2; done
@@ -35,18 +51,7 @@ round() {
 
 until_ok 300 "the desk runs" systemctl is-active carrel-switcher
 until_ok 120 "the manager answers" carrelctl list
-mkdir -p -m 700 $dir
-qemu-img create -q -f qcow2 $dir/xvda.qcow2 64M || fail "no disk"
-cat >/tmp/round.vm <<-END
-	[machine]
-	vcpus=1
-	memory-min=128M
-	memory-max=128M
-	kernel=/boot/vmlinuz
-	ramdisk=/guest/initramfs
-	cmdline=console=hvc0 quiet loglevel=4 rdinit=/init
-	[disk xvda]
-	file=xvda.qcow2
+define_guest round 64M none <<-END || fail "is not defined"
 	[network eth0]
 	mode=nat
 	[display]
@@ -54,47 +59,24 @@ cat >/tmp/round.vm <<-END
 	[sound]
 	play=true
 END
-carrelctl new round --definition /tmp/round.vm || fail "is not defined"
 # The first lives fill what is kept for good.
 for n in 1 2 3 4; do round $n; done
 sleep 5
-count >/run/before
-memory >/run/memory
+look
 for ((n = 1; n <= rounds; n++)); do
 	round $n
 	[ $((n % 10)) != 0 ] || echo "$name: $n rounds (${SECONDS} s)"
 done
-sleep 5
-count >/run/after
-paste -d' ' /run/before /run/after
-while read -r what before _ after; do
-	case $what in
-	free-MiB) [ "$after" -ge $((before - 1)) ] ;;
-	*) [ "$after" -le "$before" ] ;;
-	esac || fail "$what: $before before, $after after"
-done < <(paste -d' ' /run/before /run/after)
-paste -d' ' /run/memory <(memory)
-while read -r what before _ after; do
-	[ "$after" -le $((before + 2048)) ] || fail "$what: $before KiB before, $after KiB after $rounds rounds"
-done < <(paste -d' ' /run/memory <(memory))
+same 0 2048
 echo "$name: nothing is left of $rounds rounds"
 
 carrelctl start round >/dev/null 2>&1 || fail "does not start"
-until_ok 60 "its view lives" view_is live
-count >/run/before
-memory >/run/memory
+until_ok 60 "its view lives" live round
+look
 for ((n = 1; n <= 2 * rounds; n++)); do
 	rig key ctrl-alt-$((n % 2))
 	[ $((n % 20)) -gt 1 ] || until_ok 10 "switch $n" shown "$([ $((n % 2)) = 0 ] || echo round)"
 done
-sleep 5
-count >/run/after
-paste -d' ' /run/before /run/after
-while read -r what before _ after; do
-	[ "$what" = free-MiB ] || [ "$after" -le $((before + 1)) ] || fail "$what: $before before, $after after the switches"
-done < <(paste -d' ' /run/before /run/after)
-while read -r what before _ after; do
-	[ "$after" -le $((before + 4096)) ] || fail "$what: $before KiB before, $after KiB after the switches"
-done < <(paste -d' ' /run/memory <(memory))
+same 1 4096
 echo "$name: nothing is left of $((2 * rounds)) switches"
 exit 0

@@ -4,7 +4,7 @@
 # records to its disk while snapshots, clones and reverts go on, until the rig kills the machine. After the next boot each record
 # that the rig heard of is there, no image is damaged, nothing is half made. The VMs are on a disk of their own that outlives the cuts.
 set -u
-export TERM=dumb
+. /mnt/rig/common.sh
 log=/var/log/xen/console/guest-cut.log
 dir=/var/lib/carrel/vms/cut
 
@@ -29,23 +29,6 @@ until_ok() {
 last() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' $log | tail -n 1; }
 checked() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' $log | sed -n "$1p"; }
 has_checked() { [ -n "$(checked "$1")" ]; }
-define() {
-	mkdir -p -m 700 $dir
-	rm -f $dir/xvda.qcow2
-	qemu-img create -q -f qcow2 $dir/xvda.qcow2 64M && sync -f $dir || fail "no disk"
-	cat >/tmp/cut.vm <<-END
-		[machine]
-		vcpus=1
-		memory-min=128M
-		memory-max=128M
-		kernel=/boot/vmlinuz
-		ramdisk=/guest/initramfs
-		cmdline=console=hvc0 quiet loglevel=4 rdinit=/init carrel.run=records
-		[disk xvda]
-		file=xvda.qcow2
-	END
-	carrelctl new cut --definition /tmp/cut.vm || fail "is not defined"
-}
 # start N: the VM, for the N-th time since this boot; all records up to $acked are there.
 start() {
 	carrelctl start cut || fail "does not start"
@@ -92,7 +75,7 @@ mkdir -p /mnt/data /etc/carrel && mount "$data" /mnt/data && mkdir -p /mnt/data/
 mount --bind /mnt/data/lib /var/lib/carrel && mount --bind /mnt/data/etc /etc/carrel || fail "the VMs' disk is not mounted"
 systemctl start carreld
 until_ok 60 carrelctl list || fail "carreld does not answer"
-if carrelctl show cut >/dev/null 2>&1; then check_files; else define; fi
+if carrelctl show cut >/dev/null 2>&1; then check_files; else define_guest cut 64M records </dev/null || fail "is not defined"; fi
 : >>$log
 start 1
 if [ "$left" = 0 ]; then

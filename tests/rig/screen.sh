@@ -20,6 +20,8 @@ rig() {
 	*) fail "rig $*: $answer" ;;
 	esac
 }
+# pid UNIT: its main process; 0: none.
+pid() { systemctl show -P MainPID "$1"; }
 # busctl's words for a property of the desk.
 desk_is() { [ "$(busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 "$1")" = "$2" ]; }
 shown() { desk_is Shown "s \"$1\""; }
@@ -42,10 +44,20 @@ drawn() {
 	rig colours "$1"
 	[ "$answer" -gt 8 ]
 }
-# full PICTURE: whether a desktop is drawn. Its wallpaper has more colours than what is said in the middle of the screen while it starts, beside which this looks.
+# full PICTURE: whether a desktop is drawn. Its wallpaper has more colours than what is said in the middle of the screen while it
+# starts, beside which this looks.
 full() {
 	sleep 8 # a look costs the machine that emulates this one time, too
 	rig picture "$1"
 	rig colours "$1" 20 100 220 600
 	[ "$answer" -ge 30 ]
+}
+# begins VM KEY SECONDS: it is started, and draws its desktop. One after the other: an emulated processor has time for one.
+begins() {
+	carrelctl start "$1" >/dev/null 2>&1 || fail "$1 does not start"
+	until_ok 120 "the view of $1 lives" live "$1"
+	rig key "$2"
+	until_ok 30 "$2 shows $1" shown "$1"
+	rig picture "$1-starting"
+	until_ok "$3" "$1 has drawn its desktop" full "$1"
 }

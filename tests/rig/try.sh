@@ -39,17 +39,8 @@ until_ok 60 "the lock" changed lock 20000 switcher
 sleep 5
 rig picture lock
 until_ok 240 "the password opens it" opens
-# begins VM KEY: one after the other, since an emulated processor has time for one.
-begins() {
-	carrelctl start "$1" || fail "$1 does not start"
-	until_ok 120 "the view of $1 lives" live "$1"
-	rig key "$2"
-	sleep 2
-	rig picture "$1-starting"
-	until_ok 1200 "$1 has drawn its desktop" full "$1"
-}
-begins work ctrl-alt-1
-begins personal ctrl-alt-2
+begins work ctrl-alt-1 1200
+begins personal ctrl-alt-2 1200
 sleep 20 # its terminal
 rig picture personal
 rig key ctrl-alt-1
