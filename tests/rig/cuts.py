@@ -13,6 +13,17 @@ from hands import Failed, Qmp
 LONGEST = 30  # seconds from armed to cut
 
 
+def stop_idle(qemu):
+    """Stops the machine while the core waits in HLT: QEMU refuses to read a state in which a domain had the processor."""
+    for _ in range(1000):
+        qemu.ask("stop")
+        if "HLT=1" in qemu.ask("human-monitor-command", **{"command-line": "info registers"}):
+            return
+        qemu.ask("cont")
+        time.sleep(0.05)
+    raise Failed("the machine is never idle")
+
+
 class Cut:
     """The VMs' disk, and the last record that the guest told it had flushed."""
 
@@ -47,13 +58,28 @@ class Cut:
     def save(self):
         """The machine as it is, into a file; it does not go on after this."""
         with Qmp(f"{self.run}/qmp") as qemu:
-            qemu.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40, "downtime-limit": 60000})
+            stop_idle(qemu)
+            qemu.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
             qemu.ask("migrate", uri=f"file:{self.state}")
             while (status := qemu.ask("query-migrate").get("status")) not in ("completed", "failed", "cancelled"):
                 time.sleep(0.2)
         if status != "completed":
             raise Failed(f"QEMU does not save the machine: {status}")
         self.saved = True
+
+    def go_on(self):
+        """Lets the saved machine run, as soon as QEMU has read it."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                with Qmp(f"{self.run}/qmp") as qemu:
+                    if qemu.ask("query-status").get("status") == "paused":
+                        qemu.ask("cont")
+                        return
+            except OSError:
+                pass  # not there yet
+            time.sleep(0.2)
+        raise Failed("QEMU does not read the saved machine")
 
     def again(self, args):
         """QEMU's arguments for the saved machine: its system disk is as it was, the VMs' disk is as the last cut left it."""

@@ -95,12 +95,81 @@ output_goes_and_comes() {
 	rig key esc
 }
 
+# A guest that fills its display's ring and rings the bells of its display and its keyboard as fast as it can.
+floods() { sed -n 's/.*GUEST-FLOOD \([0-9]*\).*/\1/p' $logs/guest-flood.log | tail -n 1; }
+floods_on() { [ "$(floods)" -gt "$1" ]; }
+floods_and_hotkeys_work() {
+	local n before
+	define_guest flood 64M screen-flood <<-END || fail "flood is not defined"
+		[display]
+		screens=1
+	END
+	carrelctl start flood >/dev/null 2>&1 || fail "flood does not start"
+	until_ok 120 "the view of flood lives" live flood
+	until_ok 120 "it floods" floods_on 1000
+	for n in 1 2 3 4 5; do
+		before=$(floods)
+		rig key "$1"
+		until_ok 10 "$1 shows flood" shown flood
+		until_ok 20 "it floods on" floods_on "$before"
+		rig key ctrl-alt-0
+		until_ok 10 "Ctrl+Alt+0 shows the switcher" shown ""
+	done
+	rig key n
+	sleep 20
+	rig picture flooded
+	until_ok 60 "the switcher takes keys meanwhile" changed now 20000 switcher
+	rig key esc
+	carrelctl off flood >/dev/null 2>&1 || fail "flood cannot be forced off"
+	carrelctl delete flood --yes >/dev/null 2>&1 || fail "flood cannot be deleted"
+}
+
+# Two guests by the stock drivers: each has the keys that were pressed while it was on screen, and no others.
+keys() { grep -c 'GUEST-KEY' "$logs/guest-$1.log"; }
+has_keys() { [ "$(keys "$1")" = "$2" ]; }
+keys_reach_the_one_on_screen() {
+	local vm
+	for vm in left right; do
+		define_guest $vm 64M screen-keys <<-END || fail "$vm is not defined"
+			[display]
+			screens=1
+		END
+		carrelctl start $vm >/dev/null 2>&1 || fail "$vm does not start"
+		until_ok 120 "the view of $vm lives" live $vm
+		until_ok 120 "$vm has its screen" grep -q GUEST-SCREEN $logs/guest-$vm.log
+	done
+	rig key ctrl-alt-1
+	until_ok 30 "left is shown" shown left
+	sleep 3
+	rig picture left
+	rig type 'abc'
+	until_ok 30 "left has its keys" has_keys left 3
+	until_ok 30 "they are on its screen" changed left-typed 10000 left
+	rig key ctrl-alt-2
+	until_ok 30 "right is shown" shown right
+	until_ok 30 "they are not on right's" changed right 10000 left-typed
+	rig type 'de'
+	until_ok 30 "right has its keys" has_keys right 2
+	rig key ctrl-alt-0
+	until_ok 30 "the switcher is shown" shown ""
+	rig type 'x'
+	sleep 5
+	has_keys left 3 && has_keys right 2 || fail "keys of others: left has $(keys left), right $(keys right)"
+	for vm in left right; do
+		carrelctl off $vm >/dev/null 2>&1 || fail "$vm cannot be forced off"
+		carrelctl delete $vm --yes >/dev/null 2>&1 || fail "$vm cannot be deleted"
+	done
+}
+
 [ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || {
+	floods_and_hotkeys_work ctrl-alt-1
+	keys_reach_the_one_on_screen
 	output_goes_and_comes
 	echo "$name: no desktops here; the rest is left out"
 	exit 0
 }
 
+floods_and_hotkeys_work ctrl-alt-3
 begins work ctrl-alt-1 900
 begins personal ctrl-alt-2 900
 sleep 30

@@ -47,7 +47,7 @@ pack() { (cd "$1" && find . | sort | cpio -o -H newc --quiet -R 0:0); }
 # The guest.
 guest=$work/guest
 skeleton "$guest"
-modules "$guest" xen-netfront xen-blkfront
+modules "$guest" xen-netfront xen-blkfront xen-gntalloc xen-evtchn drm_xen_front evdev
 cp "$here/guest-init" "$guest/init"
 for action in poweroff reboot halt; do
 	rm -f "$guest/bin/$action"

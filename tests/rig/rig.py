@@ -132,7 +132,7 @@ def payload(opts, run):
     """A small ext4 disk with what is installed, the script and the share, which the service domain knows by its serial."""
     tree = f"{run}/payload"
     os.makedirs(f"{tree}/guest")
-    shutil.copy(f"{small_parts()}/guest.cpio.gz", f"{tree}/guest/initramfs")
+    guest_initramfs(f"{tree}/guest/initramfs", run)
     shutil.copy(f"{HERE}/guest.cfg", f"{tree}/guest/guest.cfg")
     os.symlink("/boot/vmlinuz", f"{tree}/guest/vmlinuz")
     for shared in ("common.sh", "screen.sh"):
@@ -198,6 +198,16 @@ def cpio(tree):
     names = subprocess.run(["find", "."], cwd=tree, check=True, stdout=subprocess.PIPE).stdout
     return subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"], cwd=tree, input=names,
                           check=True, stdout=subprocess.PIPE).stdout
+
+
+def guest_initramfs(path, run):
+    """The guest's initramfs, and the front ends of its screen over it, if they have been built."""
+    shutil.copy(f"{small_parts()}/guest.cpio.gz", path)
+    if os.path.exists("/out/tests/rig/frontend/frontend"):
+        os.makedirs(f"{run}/guest/bin")
+        shutil.copy("/out/tests/rig/frontend/frontend", f"{run}/guest/bin")
+        with open(path, "ab") as f:
+            f.write(b"\0" * (-f.tell() % 4) + cpio(f"{run}/guest"))
 
 
 def script_cpio(opts, run):
@@ -397,6 +407,7 @@ def follow(opts, args, console, limit, interactive, source=None, channel=None):
         console.channel = os.open(f"{channel}.in", os.O_RDWR | os.O_NONBLOCK)
         console.hands = Hands(run, "/out/screens")
         if console.cut and console.cut.saved:  # the script has asked
+            console.cut.go_on()
             os.write(console.channel, (console.cut.words() + "\n").encode())
     try:
         while True:

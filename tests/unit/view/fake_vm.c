@@ -102,23 +102,6 @@ static void flip(struct vm *vm)
 	vm->changed = false;
 }
 
-static void flood(struct vm *vm)
-{
-	struct front_connector *c = &vm->display.connector[0];
-
-	c->ring.rsp_cons = guest_read(c->ring.sring->rsp_prod);
-	while (!RING_FULL(&c->ring)) {
-		/* What does not change the picture: flips of the two buffers, and requests that there are not. */
-		struct xendispl_req req = {.operation = g_random_boolean() ? XENDISPL_OP_PG_FLIP : (uint8_t)(g_random_int() | 0x80),
-					   .op.pg_flip.fb_cookie = vm->buffer[0].fb + g_random_int_range(0, 3)};
-
-		front_display_push(&vm->display, 0, &req);
-	}
-	fake_ring(vm->fake, c->req_port);
-	fake_ring(vm->fake, vm->keyboard.port);
-	guest_write(c->events->in_cons, guest_read(c->events->in_prod));
-}
-
 static void run(struct vm *vm, const char *manner)
 {
 	bool animate = !g_strcmp0(manner, "animate"), flooding = !g_strcmp0(manner, "flood");
@@ -126,7 +109,7 @@ static void run(struct vm *vm, const char *manner)
 
 	while (!vm->ended) {
 		if (flooding) {
-			flood(vm);
+			front_flood(&vm->display, &vm->keyboard, &vm->buffer[0]);
 			g_main_context_iteration(NULL, FALSE);
 			continue;
 		}

@@ -211,6 +211,26 @@ bool front_keyboard_take(struct front_keyboard *k, union xenkbd_in_event *event)
 	return true;
 }
 
+unsigned front_flood(struct front_display *d, struct front_keyboard *k, const struct front_buffer *b)
+{
+	struct front_connector *c = &d->connector[0];
+	unsigned n = 0;
+
+	c->ring.rsp_cons = guest_read(c->ring.sring->rsp_prod);
+	for (; !RING_FULL(&c->ring); n++) {
+		/* What does not change the picture: flips to buffers that are there or not, and requests that there are not. */
+		struct xendispl_req req = {.operation = g_random_boolean() ? XENDISPL_OP_PG_FLIP : (uint8_t)(g_random_int() | 0x80),
+					   .op.pg_flip.fb_cookie = b->fb + g_random_int_range(0, 3)};
+
+		front_display_push(d, 0, &req);
+	}
+	fake_ring(d->fake, c->req_port);
+	guest_write(k->page->out_prod, k->page->out_prod + 1);
+	fake_ring(k->fake, k->port);
+	guest_write(c->events->in_cons, guest_read(c->events->in_prod));
+	return n;
+}
+
 /* vfb */
 
 void front_framebuffer_alloc(struct front_framebuffer *b, struct fake *f, uint32_t width, uint32_t height, uint32_t depth)

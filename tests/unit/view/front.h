@@ -65,6 +65,9 @@ void front_keyboard_connect(struct front_keyboard *, struct fake *, const char *
 /* Takes the next event; false: there is none. Tells the back end, as the driver does. */
 bool front_keyboard_take(struct front_keyboard *, union xenkbd_in_event *);
 
+/* Fills the display's ring with flips from the buffer's on and with nonsense, takes no answer, and rings both bells. How many. */
+unsigned front_flood(struct front_display *, struct front_keyboard *, const struct front_buffer *);
+
 struct front_framebuffer {
 	struct fake *fake;
 	struct xenfb_page *page;
