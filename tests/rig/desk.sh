@@ -161,10 +161,12 @@ keys_reach_the_one_on_screen() {
 	done
 }
 
+ended_in_order() { ! journalctl -b | grep -E 'carrel-(view|sound)@.*code=(killed|dumped)' | grep -v status=9; }
 [ "${1:-}" != quick ] && carrelctl show work >/dev/null 2>&1 || {
 	floods_and_hotkeys_work ctrl-alt-1
 	keys_reach_the_one_on_screen
 	output_goes_and_comes
+	ended_in_order || fail "a back end did not end in order"
 	echo "$name: no desktops here; the rest is left out"
 	exit 0
 }

@@ -21,20 +21,27 @@ count() {
 }
 # KiB that the programs have.
 memory() { for unit in carrel-desk carrel-switcher carreld; do awk -v u=$unit '/^RssAnon/ {print u, $2}' "/proc/$(pid $unit)/status"; done; }
+# What the figures are made of, for whoever looks for a leak.
+things() {
+	xenstore-ls -f / | sed 's/ = .*//'
+	for unit in carrel-desk carrel-switcher carreld; do ls -l "/proc/$(pid $unit)/fd" | sed "s/.* -> /$unit: /"; done
+}
 look() {
 	count >/run/before
 	memory >/run/memory
+	things | sort >/run/things
 }
 # same MORE KIB: as at look(), but for so many more of each, and so much more memory of the programs.
 same() {
-	sleep 5
+	sleep 15
+	journalctl -b | grep -E 'carrel-(view|sound).*code=killed' | tail -n 3 | grep . && fail "a back end did not end in order"
 	count >/run/after
 	paste -d' ' /run/before /run/after
 	while read -r what before _ after; do
 		case $what in
 		free-MiB) [ "$after" -ge $((before - 1)) ] ;;
 		*) [ "$after" -le $((before + $1)) ] ;;
-		esac || fail "$what: $before before, $after after"
+		esac || { things | sort | diff /run/things -; fail "$what: $before before, $after after"; }
 	done < <(paste -d' ' /run/before /run/after)
 	paste -d' ' /run/memory <(memory) | tee /run/programs
 	while read -r what before _ after; do
@@ -61,7 +68,7 @@ define_guest round 64M none <<-END || fail "is not defined"
 END
 # The first lives fill what is kept for good.
 for n in 1 2 3 4; do round $n; done
-sleep 5
+sleep 15
 look
 for ((n = 1; n <= rounds; n++)); do
 	round $n

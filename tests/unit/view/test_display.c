@@ -586,6 +586,14 @@ static void test_taken_away(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	g_assert_cmpuint(fake_mapped(t->fake), ==, 0);
 }
 
+/* libxl may have taken the device away before the back end says what comes of it: no node of it is made anew. */
+static void test_taken_away_meanwhile(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
+{
+	fake_write(t->fake, NULL, FAKE_BACK "/vdispl/7");
+	xenbus_restart(display_bus(t->display));
+	g_assert_null(fake_read(t->fake, FAKE_BACK "/vdispl/7/0/state"));
+}
+
 static void test_front_dies(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 {
 	struct front_buffer a;
@@ -726,6 +734,7 @@ int main(int argc, char **argv)
 	ADD(driver_unload, 1);
 	ADD(kexec, 1);
 	ADD(taken_away, 1);
+	ADD(taken_away_meanwhile, 1);
 	ADD(front_dies, 1);
 	ADD_BARE(bad_transport, 1);
 	ADD(resize, 1);
