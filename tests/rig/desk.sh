@@ -178,8 +178,6 @@ sleep 30
 rig picture personal
 rig key ctrl-alt-1
 sleep 10
-rig click 600 450 # its terminal
-sleep 5
 rig picture work
 rig type 'touch here; clear; echo typed into work\n'
 until_ok 60 "what is typed appears in Work" changed work-typed 500 work
