@@ -38,7 +38,7 @@ define() {
 	: >>$logs/guest-$1.log
 }
 
-systemctl stop carrel-desk # the emulated processor is for the VMs
+no_desk
 systemctl start carreld
 until_ok 60 "carreld does not answer" carrelctl list
 define first none

@@ -13,6 +13,8 @@ until_ok() {
 	done
 	echo "$name: $what (${SECONDS} s)"
 }
+# The emulated processor is for the VMs. Masked: udev wants the one, and the other may be about to start, which brings both back.
+no_desk() { systemctl -q mask --runtime --now carrel-desk.service carrel-switcher.service; }
 # define_guest VM SIZE RUN: a VM of the rig's own guest (guest-init: carrel.run=RUN) on a new disk; more of its file from stdin.
 define_guest() {
 	local dir=/var/lib/carrel/vms/$1

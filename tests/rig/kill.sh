@@ -136,7 +136,7 @@ one_round() {
 	echo "kill: $round: clean, and it starts again"
 }
 
-systemctl stop carrel-desk # the emulated processor is for the VMs
+no_desk
 systemctl start carreld
 until_ok 60 carrelctl list || give_up "carreld does not answer"
 define_guest victim 256M records <<-END || give_up "is not defined"

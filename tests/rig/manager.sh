@@ -27,7 +27,7 @@ ip -n world addr add 192.0.2.2/24 dev eth0
 ip -n world link set eth0 up
 ip route add default via 192.0.2.2
 
-systemctl stop carrel-desk # the emulated processor is for the VMs
+no_desk
 systemctl start carreld || fail "carreld does not start"
 # There are less than 3 GiB for both, and each may have 1.8: the first one, up by then, gives some back for the second.
 for vm in work personal; do

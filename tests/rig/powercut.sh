@@ -66,7 +66,8 @@ for disk in /sys/block/*; do
 	[ "$(cat "$disk/serial" 2>/dev/null)" = carreldata ] && data=/dev/${disk##*/}
 done
 [ -n "${data:-}" ] || fail "no disk for the VMs: run this by 'carrel rig --cuts N'"
-systemctl stop carreld carrel-desk
+no_desk
+systemctl stop carreld
 # The rig saves the machine here: each boot but the first goes on from this line.
 echo @cut >"$CARREL_CHANNEL"
 read -r _ acked left <"$CARREL_CHANNEL"
