@@ -31,7 +31,7 @@ no_desk
 systemctl start carreld || fail "carreld does not start"
 # There are less than 3 GiB for both, and each may have 1.8: the first one, up by then, gives some back for the second.
 for vm in work personal; do
-	carrelctl new $vm --from debian --memory-max 1800M || fail "new $vm"
+	carrelctl new $vm --from debian --memory-max 1800M --autostart || fail "new $vm"
 	carrelctl start $vm || fail "start $vm"
 	until_ok 900 "$vm has its console" logged_in $vm 0
 done
@@ -108,5 +108,10 @@ in_guest personal true || fail "personal noticed"
 for vm in work personal; do carrelctl shutdown $vm || fail "shutdown $vm"; done
 [ "$(xl list | wc -l)" = 2 ] || fail "domains are left: $(xl list)"
 ip -o link | grep -E 'cr-|vif-' && fail "links are left"
+
+# As after a boot: they start by themselves.
+rm /run/carrel/autostarted && systemctl restart carreld || fail "carreld does not start"
+for vm in work personal; do until_ok 200 "$vm started by itself" running $vm; done
+carrelctl off work personal || fail "off"
 echo "manager: all is clean"
 exit 0
