@@ -46,16 +46,11 @@ static bool muted(void *data, bool record)
 /* The sign that people see. Nothing is written while nothing changes: each write wakes the manager. */
 static void publish(struct card *c, bool recording)
 {
-	uint32_t state;
-
 	g_clear_handle_id(&c->going_out, g_source_remove);
 	if (c->recording == recording)
 		return;
 	c->recording = recording;
-	/* Writing would make a directory again that the toolstack has removed. */
-	if (store_read_uint(c->bus.xen, 0, c->bus.back, "state", UINT32_MAX, &state) == -ENOENT)
-		return;
-	store_write_uint(c->bus.xen, 0, c->bus.back, CARD_RECORDING, recording);
+	store_write_uint(c->bus.xen, c->bus.back, CARD_RECORDING, recording);
 	g_debug("domain %u: %s", c->bus.domid, recording ? "records" : "does not record");
 }
 
@@ -135,9 +130,7 @@ bool card_event(struct card *c, uint32_t port)
 
 static bool offer(struct xenbus *bus)
 {
-	g_autofree char *versions = g_build_path("/", bus->back, XENSND_FIELD_BE_VERSIONS, NULL);
-
-	bus->xen->ops->write(bus->xen, 0, versions, "1" XENSND_LIST_SEPARATOR "2");
+	store_write(bus->xen, bus->back, XENSND_FIELD_BE_VERSIONS, "1" XENSND_LIST_SEPARATOR "2");
 	return true;
 }
 

@@ -52,10 +52,27 @@ int store_read_uint(struct xen *xen, uint32_t tx, const char *dir, const char *k
 	return text ? store_parse_uint(text, max, value) : -ENOENT;
 }
 
-int store_write_uint(struct xen *xen, uint32_t tx, const char *dir, const char *key, uint32_t value)
+int store_write(struct xen *xen, const char *dir, const char *key, const char *value)
 {
-	g_autofree char *path = g_build_path("/", dir, key, NULL);
+	g_autofree char *state = g_build_path("/", dir, "state", NULL), *path = g_build_path("/", dir, key, NULL);
+	int rc, end;
+
+	do {
+		uint32_t tx = xen->ops->begin(xen);
+		g_autofree char *there = NULL;
+
+		if (!tx)
+			return -errno;
+		there = xen->ops->read(xen, tx, state);
+		rc = there ? xen->ops->write(xen, tx, path, value) : -errno;
+		end = xen->ops->end(xen, tx, rc != 0);
+	} while (!rc && end == -EAGAIN);
+	return rc ? rc : end;
+}
+
+int store_write_uint(struct xen *xen, const char *dir, const char *key, uint32_t value)
+{
 	g_autofree char *text = g_strdup_printf("%u", value);
 
-	return xen->ops->write(xen, tx, path, text);
+	return store_write(xen, dir, key, text);
 }

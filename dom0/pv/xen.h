@@ -59,7 +59,9 @@ struct xen *xen_real_open(uint32_t domid, GError **error);
 
 /* xenstore: a number in decimal with nothing around it, not above `max`; -ENOENT, -EINVAL, -ERANGE. */
 int store_read_uint(struct xen *, uint32_t tx, const char *dir, const char *key, uint32_t max, uint32_t *value);
-int store_write_uint(struct xen *, uint32_t tx, const char *dir, const char *key, uint32_t value);
+/* Writes a value of a device whose directory that is; -ENOENT, and nothing made anew, when libxl has taken the device away. */
+int store_write(struct xen *, const char *dir, const char *key, const char *value);
+int store_write_uint(struct xen *, const char *dir, const char *key, uint32_t value);
 int store_parse_uint(const char *text, uint32_t max, uint32_t *value);
 /* "1920x1080"; each within 1..max. */
 int store_parse_size(const char *text, uint32_t max_width, uint32_t max_height, uint32_t *width, uint32_t *height);

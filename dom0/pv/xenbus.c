@@ -70,23 +70,6 @@ static enum xenbus_state read_state(struct xenbus *bus, const char *dir)
 	return store_read_uint(bus->xen, 0, dir, "state", XenbusStateReconfigured, &state) ? XenbusStateUnknown : state;
 }
 
-/* -ENOENT: libxl has taken the device away, and a write would make a part of it anew. */
-static int write_state(struct xenbus *bus, enum xenbus_state state)
-{
-	int rc, end;
-
-	do {
-		uint32_t tx = bus->xen->ops->begin(bus->xen), before;
-
-		if (!tx)
-			return -errno;
-		rc = store_read_uint(bus->xen, tx, bus->back, "state", UINT32_MAX, &before) == -ENOENT ? -ENOENT :
-			store_write_uint(bus->xen, tx, bus->back, "state", state);
-		end = bus->xen->ops->end(bus->xen, tx, rc != 0);
-	} while (!rc && end == -EAGAIN);
-	return rc ? rc : end;
-}
-
 static void switch_state(struct xenbus *bus, enum xenbus_state state)
 {
 	int rc;
@@ -94,8 +77,8 @@ static void switch_state(struct xenbus *bus, enum xenbus_state state)
 	if (bus->state == state)
 		return;
 	bus->state = state;
-	rc = write_state(bus, state);
-	if (rc && rc != -ENOENT)
+	rc = store_write_uint(bus->xen, bus->back, "state", state);
+	if (rc && rc != -ENOENT) /* libxl may have taken the device away */
 		g_warning("%s/state: %s", bus->back, g_strerror(-rc));
 }
 

@@ -388,7 +388,6 @@ unsigned display_connectors(const struct display *d)
 static bool offer(struct xenbus *bus)
 {
 	struct display *d = of_bus(bus);
-	g_autofree char *versions = g_build_path("/", bus->back, XENDISPL_FIELD_BE_VERSIONS, NULL);
 	unsigned count = read_connectors(d, NULL);
 	uint32_t width, height;
 
@@ -401,14 +400,14 @@ static bool offer(struct xenbus *bus)
 		if (!d->screens->size(d->screen_data, i, &width, &height))
 			return false;
 	for (unsigned i = 0; i < count; i++) {
-		g_autofree char *path = g_strdup_printf("%s/%u/" XENDISPL_FIELD_RESOLUTION, bus->front, i);
+		g_autofree char *key = g_strdup_printf("%u/" XENDISPL_FIELD_RESOLUTION, i);
 		g_autofree char *text = NULL;
 
 		d->screens->size(d->screen_data, i, &width, &height);
 		text = g_strdup_printf("%ux%u", MIN(width, GUEST_MAX_WIDTH), MIN(height, GUEST_MAX_HEIGHT));
-		bus->xen->ops->write(bus->xen, 0, path, text);
+		store_write(bus->xen, bus->front, key, text);
 	}
-	bus->xen->ops->write(bus->xen, 0, versions, "1" XENDISPL_LIST_SEPARATOR XENDISPL_PROTOCOL_VERSION);
+	store_write(bus->xen, bus->back, XENDISPL_FIELD_BE_VERSIONS, "1" XENDISPL_LIST_SEPARATOR XENDISPL_PROTOCOL_VERSION);
 	return true;
 }
 

@@ -213,12 +213,12 @@ static bool offer(struct xenbus *bus)
 	if (!f->screens->size(f->screen_data, 0, &width, &height))
 		return false;
 	if (store_read_uint(bus->xen, 0, bus->back, "videoram", UINT32_MAX, &there))
-		store_write_uint(bus->xen, 0, bus->back, "videoram", VIDEO_RAM);
+		store_write_uint(bus->xen, bus->back, "videoram", VIDEO_RAM);
 	/* The front end falls back to 800x600 when its memory is less than the mode needs. */
-	store_write_uint(bus->xen, 0, bus->back, "width", MIN(width, GUEST_MAX_WIDTH));
-	store_write_uint(bus->xen, 0, bus->back, "height", MIN(height, GUEST_MAX_HEIGHT));
-	store_write_uint(bus->xen, 0, bus->back, "feature-resize", 1);
-	store_write_uint(bus->xen, 0, bus->back, "request-update", 1);
+	store_write_uint(bus->xen, bus->back, "width", MIN(width, GUEST_MAX_WIDTH));
+	store_write_uint(bus->xen, bus->back, "height", MIN(height, GUEST_MAX_HEIGHT));
+	store_write_uint(bus->xen, bus->back, "feature-resize", 1);
+	store_write_uint(bus->xen, bus->back, "request-update", 1);
 	return true;
 }
 

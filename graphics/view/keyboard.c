@@ -278,7 +278,7 @@ static uint32_t node(struct keyboard *k, const char *key, uint32_t value)
 
 	if (!store_read_uint(k->bus.xen, 0, k->bus.back, key, INT32_MAX, &there))
 		return there;
-	store_write_uint(k->bus.xen, 0, k->bus.back, key, value);
+	store_write_uint(k->bus.xen, k->bus.back, key, value);
 	return value;
 }
 

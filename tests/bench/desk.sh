@@ -19,7 +19,7 @@ ms() { awk -v a="$1" -v b="$2" -v n="$3" 'BEGIN {printf "%.2f ms", (b - a) / 1e6
 
 # The client of QEMU's VNC: no security, a shared desktop, the server's own format, raw.
 rfb_connect() {
-	exec 4<>/dev/tcp/127.0.0.1/5907 || fail "QEMU's VNC does not answer"
+	exec 4<>/dev/tcp/127.0.0.1/5907 || return
 	head -c 12 <&4 >/tmp/rfb # its version
 	printf 'RFB 003.008\n' >&4
 	head -c 2 <&4 >/tmp/rfb # its kinds of security
@@ -28,12 +28,17 @@ rfb_connect() {
 	printf '\001' >&4
 	head -c 24 <&4 >/tmp/rfb
 	size=$(od -An -tu1 -N4 /tmp/rfb | awk '{print $1 * 256 + $2 "x" $3 * 256 + $4}')
-	[ "$size" = 1920x1080 ] || fail "vfb is $size"
 	head -c "$(($(od -An -tu1 -j23 -N1 /tmp/rfb)))" <&4 >/tmp/rfb # its name
 	printf '\002\000\000\001\000\000\000\000' >&4
 }
-# Asks for what has changed, sixty times a second.
-rfb_ask() { while printf '\003\001\000\000\000\000\007\200\004\070' >&4; do sleep 0.017; done; }
+# What has changed; sixty times a second.
+rfb_ask_once() { printf '\003\001\000\000\000\000\007\200\004\070' >&4; }
+rfb_ask() { while rfb_ask_once; do sleep 0.017; done; }
+# QEMU looks at its guest's frame buffer only while it has a client: the size that it knows is right for the next one.
+rfb_has_size() {
+	rfb_connect && rfb_ask_once || return
+	[ "$size" = 1920x1080 ] || { sleep 2; exec 4>&-; return 1; }
+}
 
 until_ok 300 "the desk runs" systemctl is-active carrel-switcher
 until_ok 120 "the manager answers" carrelctl list
@@ -71,7 +76,7 @@ END
 xl create /tmp/vfb.cfg >/dev/null || fail "xl create"
 until_ok 300 "vfb draws" draws vfb 4
 qemu=$(pgrep -f "qemu-system-[^ ]* .*-xen-domid $(xl domid vfb) ") || fail "no QEMU"
-rfb_connect
+until_ok 60 "QEMU's VNC has its size" rfb_has_size
 rfb_ask &
 picture=$((1920 * 1080 * 4))
 head -c $((4 * picture)) <&4 >/dev/null

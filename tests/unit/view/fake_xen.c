@@ -336,7 +336,7 @@ static char *store_read(struct xen *xen, uint32_t tx G_GNUC_UNUSED, const char *
 	return g_strdup(value);
 }
 
-static int store_write(struct xen *xen, uint32_t tx G_GNUC_UNUSED, const char *path, const char *value)
+static int store_put(struct xen *xen, uint32_t tx G_GNUC_UNUSED, const char *path, const char *value)
 {
 	put(of(xen), path, value);
 	return 0;
@@ -448,7 +448,7 @@ static void closed(struct xen *xen G_GNUC_UNUSED)
 static const struct xen_ops ops = {
 	.map_grants = map_grants, .unmap_grants = unmap, .map_frames = map_frames, .unmap_frames = unmap,
 	.bind = bind, .unbind = unbind, .notify = notify, .pending = pending, .unmask = unmask, .events_fd = events_fd,
-	.read = store_read, .write = store_write, .list = store_list, .watch = store_watch, .unwatch = store_unwatch,
+	.read = store_read, .write = store_put, .list = store_list, .watch = store_watch, .unwatch = store_unwatch,
 	.fired = store_fired, .store_fd = store_fd, .begin = begin, .end = end, .alive = alive, .close = closed,
 };
 
