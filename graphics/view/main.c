@@ -37,7 +37,7 @@ static struct display_saved *open_saved(const char *dir, uint32_t domid, GError 
 }
 
 static char *state, *title, *app_id;
-static gboolean vfb, follow_size, no_sandbox, version;
+static gboolean vfb, follow_size, outlive, no_sandbox, version;
 
 static const GOptionEntry entries[] = {
 	{"state", 's', 0, G_OPTION_ARG_FILENAME, &state, "Keep there what the next run needs to go on (default: nothing is kept)",
@@ -46,6 +46,8 @@ static const GOptionEntry entries[] = {
 	{"app-id", 'a', 0, G_OPTION_ARG_STRING, &app_id, "Application id of the windows (default: org.carrel.view)", "ID"},
 	{"vfb", 0, 0, G_OPTION_ARG_NONE, &vfb, "Serve vfb and its vkbd as well, which QEMU does otherwise", NULL},
 	{"follow-size", 0, 0, G_OPTION_ARG_NONE, &follow_size, "Let a running guest's display start over when the window's size changes",
+	 NULL},
+	{"outlive", 0, 0, G_OPTION_ARG_NONE, &outlive, "When the compositor goes away serve the guest on without it, until told to end",
 	 NULL},
 	{"no-sandbox", 0, 0, G_OPTION_ARG_NONE, &no_sandbox, "Keep all system calls, to debug", NULL},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL},
@@ -85,6 +87,7 @@ static int run(int argc, char **argv, GError **error)
 	options.app_id = app_id ? app_id : "org.carrel.view";
 	options.vfb = vfb;
 	options.follow_size = follow_size;
+	options.outlive = outlive;
 	if (state && !(options.saved = open_saved(state, options.domid, error)))
 		return 1;
 	xen = xen_real_open(options.domid, error);

@@ -8,12 +8,20 @@
 
 #include <string.h>
 
+/* A guest's frame while nobody sees it. */
+#define ALONE_MS 50
+
 struct view {
 	struct xen *xen;
 	struct view_options options;
 	void (*ended)(void *data, const char *problem);
 	void *data;
-	struct windows *windows;
+	struct windows *windows; /* NULL: the compositor is gone */
+	struct {
+		uint32_t width, height;
+		bool known;
+	} size[SCREENS];         /* as it was told last */
+	guint going, flips;
 	struct display *display;
 	struct keyboard *keyboard;
 	struct framebuffer *framebuffer;
@@ -31,19 +39,47 @@ static void arbitrate(struct view *v)
 		framebuffer_yield(v->framebuffer, v->display && display_active(v->display));
 }
 
-static void on_display_show(void *data, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
+static gboolean end_flips(gpointer data)
 {
 	struct view *v = data;
 
-	arbitrate(v);
-	windows_screens.show(v->windows, screen, p, flip, damage);
+	v->flips = 0;
+	for (unsigned i = 0; v->display && i < SCREENS; i++)
+		display_flip_done(v->display, i);
+	return G_SOURCE_REMOVE;
+}
+
+static void end_flips_soon(struct view *v)
+{
+	if (!v->flips)
+		v->flips = g_timeout_add(ALONE_MS, end_flips, v);
+}
+
+static void show(struct view *v, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
+{
+	if (v->windows)
+		windows_screens.show(v->windows, screen, p, flip, damage);
+	else if (flip)
+		end_flips_soon(v);
+}
+
+static void blank(struct view *v, unsigned screen)
+{
+	if (v->windows)
+		windows_screens.blank(v->windows, screen);
+}
+
+static void on_display_show(void *data, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
+{
+	arbitrate(data);
+	show(data, screen, p, flip, damage);
 }
 
 static void on_display_blank(void *data, unsigned screen)
 {
 	struct view *v = data;
 
-	windows_screens.blank(v->windows, screen);
+	blank(v, screen);
 	arbitrate(v);
 }
 
@@ -51,19 +87,23 @@ static bool on_size(void *data, unsigned screen, uint32_t *width, uint32_t *heig
 {
 	struct view *v = data;
 
-	return windows_screens.size(v->windows, screen, width, height);
+	if (v->windows)
+		return windows_screens.size(v->windows, screen, width, height);
+	*width = v->size[screen].width;
+	*height = v->size[screen].height;
+	return v->size[screen].known;
 }
 
 static const struct screen_ops display_screens = {.show = on_display_show, .blank = on_display_blank, .size = on_size};
 
 static void on_framebuffer_show(void *data, unsigned screen, const struct picture *p, bool flip, const struct rect *damage)
 {
-	windows_screens.show(((struct view *)data)->windows, screen, p, flip, damage);
+	show(data, screen, p, flip, damage);
 }
 
 static void on_framebuffer_blank(void *data, unsigned screen)
 {
-	windows_screens.blank(((struct view *)data)->windows, screen);
+	blank(data, screen);
 }
 
 static const struct screen_ops framebuffer_screens = {
@@ -96,18 +136,6 @@ static void on_closed(void *data)
 
 	v->ended(v->data, NULL);
 }
-
-static void on_lost(void *data, const char *why)
-{
-	struct view *v = data;
-	g_autofree char *problem = g_strdup_printf("the compositor is gone: %s", why);
-
-	v->ended(v->data, problem);
-}
-
-static const struct windows_events windows_events = {
-	.flip_done = on_flip_done, .resized = on_resized, .closed = on_closed, .lost = on_lost,
-};
 
 /* Input. */
 
@@ -179,6 +207,37 @@ static void on_touch_frame(void *data)
 		keyboard_touch_frame(v->keyboard);
 }
 
+/* The stock front end takes a flip that is not answered within three seconds for an output that was unplugged. */
+static gboolean go_on_alone(gpointer data)
+{
+	struct view *v = data;
+
+	v->going = 0;
+	for (unsigned i = 0; i < SCREENS; i++)
+		v->size[i].known = windows_screens.size(v->windows, i, &v->size[i].width, &v->size[i].height);
+	windows_free(g_steal_pointer(&v->windows));
+	on_release_all(v);
+	end_flips_soon(v);
+	return G_SOURCE_REMOVE;
+}
+
+static void on_lost(void *data, const char *why)
+{
+	struct view *v = data;
+	g_autofree char *problem = g_strdup_printf("the compositor is gone: %s", why);
+
+	if (!v->options.outlive) {
+		v->ended(v->data, problem);
+		return;
+	}
+	g_message("%s; the guest is served on", problem);
+	v->going = g_idle_add(go_on_alone, v); /* not from within the windows' own calls */
+}
+
+static const struct windows_events windows_events = {
+	.flip_done = on_flip_done, .resized = on_resized, .closed = on_closed, .lost = on_lost,
+};
+
 static const struct input_sink sink = {
 	.key = on_key, .release_all = on_release_all, .pointer = on_pointer, .wheel = on_wheel, .touch_down = on_touch_down,
 	.touch_move = on_touch_move, .touch_up = on_touch_up, .touch_frame = on_touch_frame,
@@ -205,7 +264,8 @@ static void add_display(struct view *v, uint32_t devid)
 	if (v->display)
 		return;
 	v->display = display_new(v->xen, v->options.domid, devid, token, &display_screens, v, v->options.saved);
-	windows_set_count(v->windows, display_connectors(v->display));
+	if (v->windows)
+		windows_set_count(v->windows, display_connectors(v->display));
 	update_device(v, display_bus(v->display));
 }
 
@@ -375,6 +435,8 @@ void view_free(struct view *v)
 			v->xen->ops->unwatch(v->xen, dir, token);
 	}
 	pv_loop_free(v->loop);
-	windows_free(v->windows);
+	g_clear_handle_id(&v->going, g_source_remove);
+	g_clear_handle_id(&v->flips, g_source_remove);
+	g_clear_pointer(&v->windows, windows_free);
 	g_free(v);
 }

@@ -12,6 +12,7 @@ struct view_options {
 	const char *app_id;
 	bool vfb;             /* serve vfb and its vkbd as well: there is no QEMU that does */
 	bool follow_size;     /* a resized window makes a running guest's display start over */
+	bool outlive;         /* serve on without windows when the compositor is gone: who starts the next view ends this one */
 	struct display_saved *saved;
 };
 

@@ -18,6 +18,7 @@ struct fixture {
 	struct front_display front;
 	struct front_keyboard keyboard;
 	unsigned ended;
+	bool outlive;
 	char *problem;
 };
 
@@ -46,7 +47,7 @@ static void on_ended(void *data, const char *problem)
 static void start(struct fixture *t)
 {
 	struct view_options options = {.domid = FAKE_DOMID, .title = "Work", .app_id = "org.carrel.view", .vfb = true,
-				       .saved = &t->saved};
+				       .outlive = t->outlive, .saved = &t->saved};
 
 	t->view = view_new(fake_xen(t->fake), compositor_connect(t->compositor), &options, on_ended, t);
 }
@@ -468,6 +469,35 @@ static void test_closed(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 	desk_until(t->ended == 1);
 }
 
+/* The compositor goes in the middle of a flip: the guest's flips are answered on, and the next view shows its picture. */
+static void test_compositor_gone(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
+{
+	struct front_buffer a, b;
+
+	view_free(t->view);
+	t->outlive = true;
+	start(t);
+	connect_guest(t, 1);
+	front_buffer_new(&t->front, &a, 1, WIDTH, HEIGHT);
+	front_buffer_new(&t->front, &b, 2, WIDTH, HEIGHT);
+	memset(b.pixels, 0x55, b.size);
+	front_set_config(&t->front, 0, &a);
+	front_flip(&t->front, 0, b.fb);
+	compositor_free(t->compositor);
+	for (unsigned i = 1; i < 20; i++) {
+		fake_until((front_display_events(&t->front, 0), t->front.connector[0].flips == i));
+		g_assert_cmpint(front_flip(&t->front, 0, i % 2 ? a.fb : b.fb), ==, 0);
+	}
+	fake_until((front_display_events(&t->front, 0), t->front.connector[0].flips == 20));
+	g_assert_cmpuint(t->ended, ==, 0);
+	view_free(t->view);
+	t->compositor = compositor_new(WIDTH, HEIGHT);
+	start(t);
+	settle(t, 300);
+	front_flip(&t->front, 0, b.fb);
+	desk_until(on_screen(t, &b));
+}
+
 /* Requests without end on the ring and on the bell: the window still answers, and keys still arrive. */
 static void test_flood(struct fixture *t, gconstpointer data G_GNUC_UNUSED)
 {
@@ -525,6 +555,7 @@ int main(int argc, char **argv)
 	ADD_BARE(touch);
 	ADD_BARE(vfb_first);
 	ADD(view_killed);
+	ADD_BARE(compositor_gone);
 	ADD(guest_dies);
 	ADD_BARE(closed);
 	ADD(flood);
