@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* By the stock drivers xen-front and xen-kbdfront: each key that is pressed adds a square to the screen and a line to the console. */
+#include "front.h"
 #include "frontend.h"
 
 #include <fcntl.h>
@@ -92,11 +93,9 @@ static void draw_square(struct kms *k, unsigned n)
 			memset(k->buffer[i].pixels + (size_t)row * k->buffer[i].stride + (x + 8) * 4, 0xe0, (SQUARE - 16) * 4);
 }
 
-/* A chord's are pressed before anyone knows that it is one. */
 static bool is_typed(const struct input_event *e)
 {
-	return e->type == EV_KEY && e->value == 1 && e->code < BTN_MISC && e->code != KEY_LEFTCTRL && e->code != KEY_RIGHTCTRL &&
-	       e->code != KEY_LEFTALT && e->code != KEY_RIGHTALT && e->code != KEY_LEFTSHIFT && e->code != KEY_RIGHTSHIFT;
+	return e->type == EV_KEY && e->value == 1 && e->code < BTN_MISC && !front_is_modifier(e->code);
 }
 
 void kms_keys(void)

@@ -16,8 +16,6 @@
 #include <xen/gntalloc.h>
 #include <xen/io/xs_wire.h>
 
-#define PAGE 4096u
-
 struct fake {
 	int store, events;
 	uint8_t *pages;
@@ -48,7 +46,7 @@ struct fake *fake_new(size_t pages)
 	alloc->count = (uint32_t)pages;
 	if (ioctl(fd, IOCTL_GNTALLOC_ALLOC_GREF, alloc))
 		g_error("gntalloc: %zu pages: %m", pages);
-	f->pages = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)alloc->index);
+	f->pages = mmap(NULL, pages * XEN_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)alloc->index);
 	if (f->pages == MAP_FAILED)
 		g_error("gntalloc: mmap: %m");
 	f->refs = g_memdup2(alloc->gref_ids_flex, pages * sizeof(uint32_t));
@@ -59,7 +57,7 @@ struct fake *fake_new(size_t pages)
 
 void *fake_alloc(struct fake *f, size_t pages)
 {
-	void *at = f->pages + f->used * PAGE;
+	void *at = f->pages + f->used * XEN_PAGE;
 
 	g_assert_cmpuint(f->used + pages, <=, f->count);
 	f->used += pages;
@@ -68,7 +66,7 @@ void *fake_alloc(struct fake *f, size_t pages)
 
 uint64_t fake_gfn(struct fake *f, void *page)
 {
-	return (uint64_t)((uint8_t *)page - f->pages) / PAGE;
+	return (uint64_t)((uint8_t *)page - f->pages) / XEN_PAGE;
 }
 
 uint32_t fake_grant(struct fake *f, void *page)

@@ -8,7 +8,6 @@
 #include "front.h"
 #include "view.h"
 
-#include <linux/input-event-codes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,19 +72,12 @@ static void connect_guest(struct vm *vm)
 		front_set_config(&vm->display, 0, &vm->buffer[0]);
 }
 
-/* A chord's are pressed before anyone knows that it is one. */
-static bool is_modifier(uint32_t code)
-{
-	return code == KEY_LEFTCTRL || code == KEY_RIGHTCTRL || code == KEY_LEFTALT || code == KEY_RIGHTALT ||
-	       code == KEY_LEFTSHIFT || code == KEY_RIGHTSHIFT || code == KEY_LEFTMETA;
-}
-
 static void take_input(struct vm *vm)
 {
 	union xenkbd_in_event e;
 
 	while (front_keyboard_take(&vm->keyboard, &e))
-		if (e.type == XENKBD_TYPE_KEY && e.key.pressed && e.key.keycode < 256 && !is_modifier(e.key.keycode)) {
+		if (e.type == XENKBD_TYPE_KEY && e.key.pressed && e.key.keycode < 256 && !front_is_modifier(e.key.keycode)) {
 			vm->box = 0xc00000 | e.key.keycode << 8;
 			vm->changed = true;
 			if (vm->late)

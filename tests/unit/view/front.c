@@ -2,6 +2,7 @@
 #include "front.h"
 
 #include <inttypes.h>
+#include <linux/input-event-codes.h>
 #include <string.h>
 
 static void write_uint(struct fake *f, uint64_t value, const char *dir, const char *key)
@@ -209,6 +210,12 @@ bool front_keyboard_take(struct front_keyboard *k, union xenkbd_in_event *event)
 	guest_write(k->page->in_cons, k->page->in_cons + 1);
 	fake_ring(k->fake, k->port);
 	return true;
+}
+
+bool front_is_modifier(uint32_t code)
+{
+	return code == KEY_LEFTCTRL || code == KEY_RIGHTCTRL || code == KEY_LEFTALT || code == KEY_RIGHTALT ||
+	       code == KEY_LEFTSHIFT || code == KEY_RIGHTSHIFT || code == KEY_LEFTMETA;
 }
 
 unsigned front_flood(struct front_display *d, struct front_keyboard *k, const struct front_buffer *b)

@@ -65,6 +65,8 @@ void front_keyboard_connect(struct front_keyboard *, struct fake *, const char *
 /* Takes the next event; false: there is none. Tells the back end, as the driver does. */
 bool front_keyboard_take(struct front_keyboard *, union xenkbd_in_event *);
 
+/* Whether a chord begins with such a key: it is pressed before anyone knows that it is one. */
+bool front_is_modifier(uint32_t code);
 /* Fills the display's ring with flips from the buffer's on and with nonsense, takes no answer, and rings both bells. How many. */
 unsigned front_flood(struct front_display *, struct front_keyboard *, const struct front_buffer *);
 
