@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -89,6 +90,7 @@ struct service *service_new(void)
 	struct service *s = g_new0(struct service, 1);
 
 	s->loop = g_main_loop_new(NULL, FALSE);
+	signal(SIGPIPE, SIG_IGN); /* who reads from us may go away */
 	s->manager = open_manager();
 	s->term = g_unix_signal_add(SIGTERM, on_signal, s);
 	s->interrupt = g_unix_signal_add(SIGINT, on_signal, s);

@@ -13,7 +13,7 @@
 #include "carrel-view-v1-protocol.h"
 
 #define MOST_TEXT (64 * 1024)
-#define TAKE_WITHIN 2000    /* milliseconds */
+#define TAKE_WITHIN 5000    /* milliseconds */
 #define HOLD_FOR 60         /* seconds */
 
 struct Clip {
@@ -162,7 +162,7 @@ void clip_carry(Clip *clip)
 
 	if (!vm || vm->view != VIEW_LIVE)
 		return;
-	if (!vm->extras)
+	if (!vm->extras || !vm->clipboard)
 		say(clip, vm, "%1 has no clipboard that text could be carried from or to.", vm->title, "");
 	else if (clip->text && strcmp(clip->from, vm->name) != 0)
 		give(clip, vm);
@@ -191,7 +191,18 @@ static void on_picture(struct wl_client *client, struct wl_resource *resource, u
 		vm_set_blank(vm, !shown);
 }
 
-static const struct carrel_view_v1_interface extras_interface = {.destroy = on_destroy, .picture = on_picture};
+static void on_clipboard(struct wl_client *client, struct wl_resource *resource, uint32_t there)
+{
+	Vm *vm = wl_resource_get_user_data(resource);
+
+	(void)client;
+	if (vm && vm->extras == resource)
+		vm->clipboard = there != 0;
+}
+
+static const struct carrel_view_v1_interface extras_interface = {
+	.destroy = on_destroy, .picture = on_picture, .clipboard = on_clipboard,
+};
 
 static void on_resource_destroy(struct wl_resource *resource)
 {
@@ -214,8 +225,10 @@ static void on_bind(struct wl_client *client, void *data, uint32_t version, uint
 	if (client_role(client, &vm) != ROLE_VM)
 		vm = NULL;
 	wl_resource_set_implementation(resource, &extras_interface, vm, on_resource_destroy);
-	if (vm)
+	if (vm) {
 		vm->extras = resource;
+		vm->clipboard = false;
+	}
 }
 
 Clip *clip_new(Desk *desk)

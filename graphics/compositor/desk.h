@@ -71,6 +71,7 @@ typedef struct {
 	struct wlr_scene_tree *tree;    /* in TREE_VIEWS; enabled while the VM is shown */
 	struct wlr_scene_buffer *frozen; /* the last frame of a view that ended */
 	struct wl_resource *extras;     /* carrel_view_v1 */
+	bool clipboard;                 /* it hands over and takes text */
 } Vm;
 
 /* One toplevel of a VM's view: its screen on one output. */

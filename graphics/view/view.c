@@ -5,6 +5,7 @@
 #include "input.h"
 #include "keyboard.h"
 #include "loop.h"
+#include "text.h"
 
 #include <string.h>
 
@@ -25,6 +26,7 @@ struct view {
 	struct display *display;
 	struct keyboard *keyboard;
 	struct framebuffer *framebuffer;
+	struct text *text;
 	struct pv_loop *loop;
 	bool sweep;
 };
@@ -207,6 +209,20 @@ static void on_touch_frame(void *data)
 		keyboard_touch_frame(v->keyboard);
 }
 
+static void on_take_text(void *data, int fd)
+{
+	struct view *v = data;
+
+	text_take(v->text, fd);
+}
+
+static void on_give_text(void *data, int fd)
+{
+	struct view *v = data;
+
+	text_give(v->text, fd);
+}
+
 /* The stock front end takes a flip that is not answered within three seconds for an output that was unplugged. */
 static gboolean go_on_alone(gpointer data)
 {
@@ -235,7 +251,8 @@ static void on_lost(void *data, const char *why)
 }
 
 static const struct windows_events windows_events = {
-	.flip_done = on_flip_done, .resized = on_resized, .closed = on_closed, .lost = on_lost,
+	.flip_done = on_flip_done, .resized = on_resized, .closed = on_closed, .take_text = on_take_text, .give_text = on_give_text,
+	.lost = on_lost,
 };
 
 static const struct input_sink sink = {
@@ -377,10 +394,14 @@ static void on_device_watch(struct view *v, const char *name)
 
 static void on_watch(void *data, const char *token)
 {
+	struct view *v = data;
+
 	if (g_str_has_prefix(token, "device:"))
 		on_device_watch(data, token + strlen("device:"));
 	else if (g_str_has_prefix(token, "kind:"))
 		look_for(data, token + strlen("kind:"));
+	else if (!strcmp(token, TEXT_TOKEN) && text_update(v->text) && v->windows)
+		windows_tell_clipboard(v->windows, text_there(v->text));
 }
 
 static void on_event(void *data, uint32_t port)
@@ -412,6 +433,7 @@ struct view *view_new(struct xen *xen, struct wl_display *wayland, const struct 
 	v->data = data;
 	v->windows = windows_new(wayland, options->title, options->app_id, 1, &windows_events, &sink, v);
 	v->loop = pv_loop_new(xen, options->domid, &listener, v);
+	v->text = text_new(xen, options->domid);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		g_autofree char *dir = xenbus_back_dir(xen, kinds[i], options->domid);
 		g_autofree char *token = g_strdup_printf("kind:%s", kinds[i]);
@@ -427,6 +449,7 @@ void view_free(struct view *v)
 	drop_framebuffer(v);
 	drop_keyboard(v);
 	drop_display(v);
+	text_free(v->text);
 	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		g_autofree char *dir = xenbus_back_dir(v->xen, kinds[i], v->options.domid);
 		g_autofree char *token = g_strdup_printf("kind:%s", kinds[i]);

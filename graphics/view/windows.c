@@ -107,13 +107,21 @@ static void *bind(struct windows *all, uint32_t name, const struct wl_interface 
 	return wl_registry_bind(all->registry, name, interface, MIN(there, known));
 }
 
-/* No text leaves or enters the guest here: there is no agent in it that could take it. */
-static void on_text(void *data G_GNUC_UNUSED, struct carrel_view_v1 *desk G_GNUC_UNUSED, int32_t fd)
+static void on_take_text(void *data, struct carrel_view_v1 *desk G_GNUC_UNUSED, int32_t fd)
 {
-	close(fd);
+	struct windows *all = data;
+
+	all->events->take_text(all->data, fd);
 }
 
-static const struct carrel_view_v1_listener desk_listener = {.take_text = on_text, .give_text = on_text};
+static void on_give_text(void *data, struct carrel_view_v1 *desk G_GNUC_UNUSED, int32_t fd)
+{
+	struct windows *all = data;
+
+	all->events->give_text(all->data, fd);
+}
+
+static const struct carrel_view_v1_listener desk_listener = {.take_text = on_take_text, .give_text = on_give_text};
 
 static void on_global(void *data, struct wl_registry *registry G_GNUC_UNUSED, uint32_t name, const char *interface,
 		      uint32_t version)
@@ -141,6 +149,7 @@ static void on_global(void *data, struct wl_registry *registry G_GNUC_UNUSED, ui
 		all->desk = bind(all, name, &carrel_view_v1_interface, version, 1);
 		carrel_view_v1_add_listener(all->desk, &desk_listener, all);
 		carrel_view_v1_picture(all->desk, all->pictured);
+		carrel_view_v1_clipboard(all->desk, all->clipboard);
 	}
 }
 
@@ -217,6 +226,13 @@ void windows_tell_pictured(struct windows *all)
 	if (pictured != all->pictured && all->desk)
 		carrel_view_v1_picture(all->desk, pictured);
 	all->pictured = pictured;
+}
+
+void windows_tell_clipboard(struct windows *all, bool there)
+{
+	if (there != all->clipboard && all->desk)
+		carrel_view_v1_clipboard(all->desk, there);
+	all->clipboard = there;
 }
 
 void windows_expect(struct windows *all)

@@ -22,6 +22,9 @@ struct windows_events {
 	void (*resized)(void *data);
 	/* The person, or the compositor, asked the window to close. */
 	void (*closed)(void *data);
+	/* The person carries text away (to be written to fd) or brings some (to be read from it). fd is the callee's. */
+	void (*take_text)(void *data, int fd);
+	void (*give_text)(void *data, int fd);
 	/* The compositor went away: there is nothing more to do here. */
 	void (*lost)(void *data, const char *why);
 };
@@ -68,7 +71,7 @@ struct windows {
 	struct wp_fractional_scale_manager_v1 *fractions;
 	struct zwp_relative_pointer_manager_v1 *relative;
 	struct carrel_view_v1 *desk; /* NULL: another compositor */
-	bool pictured;               /* what it was told last */
+	bool pictured, clipboard;    /* what it was told last */
 	struct wl_callback *globals;
 	char *title, *app_id;
 	const struct windows_events *events;
@@ -89,6 +92,8 @@ void windows_free(struct windows *);
 void windows_set_count(struct windows *, unsigned count);
 /* A window's `pictured` has changed: tells the compositor what that makes of all of them. */
 void windows_tell_pictured(struct windows *);
+/* Whether the guest can hand over and take text; it cannot until this is said. */
+void windows_tell_clipboard(struct windows *, bool there);
 /* The guest was given input: it will likely draw. */
 void windows_expect(struct windows *);
 /* The window that a surface belongs to; NULL. */

@@ -127,6 +127,8 @@ floods_and_hotkeys_work() {
 # Two guests by the stock drivers: each has the keys that were pressed while it was on screen, and no others.
 keys() { grep -c 'GUEST-KEY' "$logs/guest-$1.log"; }
 has_keys() { [ "$(keys "$1")" = "$2" ]; }
+selected() { sed -n 's/.*GUEST-SELECTED \([0-9a-f-]*\).*/\1/p' "$logs/guest-$1.log"; }
+has_texts() { [ "$(grep -c 'GUEST-TEXT' "$logs/guest-$1.log")" = "$2" ]; }
 keys_reach_the_one_on_screen() {
 	local vm
 	for vm in left right; do
@@ -155,6 +157,13 @@ keys_reach_the_one_on_screen() {
 	rig type 'x'
 	sleep 5
 	has_keys left 3 && has_keys right 2 || fail "keys of others: left has $(keys left), right $(keys right)"
+	# The text that is selected in left goes into right, once: the next press takes right's.
+	carry left ctrl-alt-1 right ctrl-alt-2
+	until_ok 20 "right has the text" has_texts right 1
+	grep -q "GUEST-TEXT $(selected left)" $logs/guest-right.log || fail "right has another text than left's"
+	rig key ctrl-alt-v
+	until_ok 10 "right's is read next" text_is_read right
+	has_texts right 1 && has_texts left 0 || fail "a text went where nobody carried it"
 	for vm in left right; do
 		carrelctl off $vm >/dev/null 2>&1 || fail "$vm cannot be forced off"
 		carrelctl delete $vm --yes >/dev/null 2>&1 || fail "$vm cannot be deleted"
@@ -189,6 +198,13 @@ sleep 10
 looks personal-after 1500 personal || fail "Personal's picture changed by $answer pixels"
 in_guest personal "test ! -e /home/user/here" || fail "Personal got what was typed into Work"
 echo "$name: what was typed is in Work alone"
+
+# As a program in the desktop sees the clipboard.
+clipboard() { echo "runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 WAYLAND_DISPLAY=wayland-0 $1"; }
+in_guest work "$(clipboard 'wl-copy carried') >/dev/null 2>&1" || fail "Work has no clipboard"
+carry work ctrl-alt-1 personal ctrl-alt-2
+has_clip() { in_guest "$1" "test \"\$($(clipboard 'wl-paste -n'))\" = $2"; }
+until_ok 60 "what was copied in Work can be pasted in Personal" has_clip personal carried
 
 for unit in carrel-view@personal.service carrel-desk.service carreld.service; do
 	kill_unit $unit

@@ -205,7 +205,8 @@ def guest_initramfs(path, run):
     shutil.copy(f"{small_parts()}/guest.cpio.gz", path)
     if os.path.exists("/out/tests/rig/frontend/frontend"):
         os.makedirs(f"{run}/guest/bin")
-        shutil.copy("/out/tests/rig/frontend/frontend", f"{run}/guest/bin")
+        for program in ("frontend", "carrel-guest-text"):
+            shutil.copy(f"/out/tests/rig/frontend/{program}", f"{run}/guest/bin")
         with open(path, "ab") as f:
             f.write(b"\0" * (-f.tell() % 4) + cpio(f"{run}/guest"))
 

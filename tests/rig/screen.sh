@@ -52,6 +52,17 @@ full() {
 	rig colours "$1" 20 100 220 600
 	[ "$answer" -ge 30 ]
 }
+# carry VM KEY VM KEY: what is selected in the one goes to the other.
+text_is_read() { [ "$(xenstore-read "/local/domain/$(xl domid "$1")/data/carrel-text/take")" = 0 ]; }
+carry() {
+	rig key "$2"
+	until_ok 30 "$1, to carry from, is shown" shown "$1"
+	rig key ctrl-alt-v
+	until_ok 10 "the selected text of $1 is read" text_is_read "$1"
+	rig key "$4"
+	until_ok 30 "$3, to carry to, is shown" shown "$3"
+	rig key ctrl-alt-v
+}
 # begins VM KEY SECONDS: it is started, and draws its desktop. One after the other: an emulated processor has time for one.
 begins() {
 	carrelctl start "$1" >/dev/null 2>&1 || fail "$1 does not start"

@@ -421,6 +421,7 @@ static void do_command(const char *line)
 		cursor();
 	} else if (!strncmp(line, "text ", 5)) {
 		snprintf(client.text, sizeof(client.text), "%.100s", line + 5);
+		carrel_view_v1_clipboard(client.view, 1);
 	} else {
 		exit(0);
 	}

@@ -236,10 +236,13 @@ static void clipboard_once(void)
 	Peer *work, *personal;
 
 	lab_two_vms(lab, &work, &personal);
-	peer_tell(work, "text from work");
 	peer_tell(personal, "text from personal");
 	lab_chord(lab, KEY_1);
 	lab_wait_shown(lab, "work");
+	lab_chord(lab, KEY_V);
+	lab_wait_notice(lab, "Work has no clipboard");
+	peer_tell(work, "text from work");
+	lab_run(lab, 50);
 	lab_chord(lab, KEY_V);
 	lab_wait_notice(lab, "Text from Work is held");
 	g_assert_false(peer_heard(lab, personal, "given", 0));
