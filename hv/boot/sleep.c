@@ -130,10 +130,10 @@ static void suspend(void)
 	for (unsigned i = 1; i < nr_cpus; i++)
 		cpu_kick(cpus[i]);
 	core_unlock();
-	ready = nr_cpus == 1 && wait_for_others(&gathered); /* several: docs/limits.md, Power */
+	ready = wait_for_others(&gathered);
 	core_lock();
 	if (!ready) {
-		printk(LOG_WARN "not sleeping: with several CPUs the others do not always come back");
+		printk(LOG_WARN "not sleeping: a CPU does not put down its vCPU");
 		wake_sleeper();
 		return;
 	}

@@ -103,8 +103,8 @@ static void compare_tsc(struct cpu *c)
 	tsc_check(before, other, rdtsc());
 }
 
-/* Gives up the core lock while the other CPU initialises itself. One that does not come up gets an INIT and is left alone:
- * its memory stays, in case it was just slow. */
+/* Gives up the core lock while the other CPU initialises itself. A start-up IPI that comes before the INIT was taken is lost, so it
+ * is repeated; a CPU that runs ignores it. One that does not come up gets an INIT and is left alone: its memory stays. */
 static bool start_cpu(struct cpu *c)
 {
 	const volatile uint32_t *started = copied(low_page, trampoline_started);
@@ -113,12 +113,12 @@ static bool start_cpu(struct cpu *c)
 	smp_aim_trampoline(c);
 	cpus[c->id] = c;
 	core_unlock();
-	lapic_send_ipi(c->apic_id, ICR_STARTUP | (uint32_t)(low_page >> PAGE_SHIFT));
-	for (unsigned i = 0; i < 100 && !*started; i++)
+	for (unsigned i = 0; i < 100000 && !*started; i++) {
+		if (i % 100 == 0)
+			lapic_send_ipi(c->apic_id, ICR_STARTUP | (uint32_t)(low_page >> PAGE_SHIFT));
 		wait(10 * US);
-	if (!*started)
-		lapic_send_ipi(c->apic_id, ICR_STARTUP | (uint32_t)(low_page >> PAGE_SHIFT));
-	up = wait_for(&c->online, START_TIMEOUT);
+	}
+	up = *started && wait_for(&c->online, START_TIMEOUT);
 	if (up)
 		compare_tsc(c);
 	else
