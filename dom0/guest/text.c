@@ -155,11 +155,11 @@ int main(void)
 	sigaction(SIGINT, &handle, NULL);
 	sigaction(SIGPIPE, &handle, NULL);
 	xs_rm(store, XBT_NULL, NODES);
-	put_text("state", "1");
 	if (!xs_watch(store, NODES "/take", "take") || !xs_watch(store, NODES "/given", "given")) {
 		perror("carrel-guest-text: " NODES);
 		return 1;
 	}
+	put_text("state", "1");
 	from[0].fd = xs_fileno(store);
 	from[1].fd = ends[0];
 	while ((poll(from, 2, -1) > 0 || errno == EINTR) && !from[1].revents) {

@@ -201,12 +201,18 @@ def cpio(tree):
 
 
 def guest_initramfs(path, run):
-    """The guest's initramfs, and the front ends of its screen over it, if they have been built."""
+    """The guest's initramfs, and what runs in it over that, if it has been built: the front ends of its screen, which are static,
+    and the agent that carries text, with its libraries."""
     shutil.copy(f"{small_parts()}/guest.cpio.gz", path)
     if os.path.exists("/out/tests/rig/frontend/frontend"):
+        agent = "/out/dom0/guest/carrel-guest-text"
         os.makedirs(f"{run}/guest/bin")
-        for program in ("frontend", "carrel-guest-text"):
-            shutil.copy(f"/out/tests/rig/frontend/{program}", f"{run}/guest/bin")
+        for program in ("/out/tests/rig/frontend/frontend", agent):
+            shutil.copy(program, f"{run}/guest/bin")
+        needs = subprocess.run(["ldd", agent], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for library in re.findall(r"(/\S+) \(0x", needs):
+            os.makedirs(f"{run}/guest{os.path.dirname(library)}", exist_ok=True)
+            shutil.copy(library, f"{run}/guest{library}")
         with open(path, "ab") as f:
             f.write(b"\0" * (-f.tell() % 4) + cpio(f"{run}/guest"))
 
