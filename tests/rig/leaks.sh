@@ -8,6 +8,8 @@ name=leaks
 . /mnt/rig/screen.sh
 rounds=${rounds:-100}
 
+# What each process runs, a line each; the kernel's own run nothing.
+programs() { for process in /proc/[0-9]*; do readlink "$process/exe"; done 2>/dev/null; }
 gone() { [ "$(xl list | wc -l)" = 2 ] && ! systemctl is-active -q carrel-view@round carrel-sound@round; }
 # What must be the same before and after, a word and a number a line.
 count() {
@@ -15,7 +17,7 @@ count() {
 	echo "event-channels $(/usr/lib/xen-4.20/bin/lsevtchn 0 | wc -l)"
 	echo "xenstore-nodes $(xenstore-ls -f / | grep -c .)"
 	echo "links $(ip -o link | wc -l)"
-	echo "processes $(ls -d /proc/[0-9]*/exe 2>/dev/null | xargs -rn1 readlink 2>/dev/null | wc -l)"
+	echo "processes $(programs | wc -l)"
 	echo "nft-rules $(nft list ruleset | wc -l)"
 	for unit in carrel-desk carrel-switcher carreld; do echo "files-of-$unit $(ls "/proc/$(pid $unit)/fd" | wc -l)"; done
 }
@@ -24,6 +26,7 @@ memory() { for unit in carrel-desk carrel-switcher carreld; do awk -v u=$unit '/
 # What the figures are made of, for whoever looks for a leak.
 things() {
 	xenstore-ls -f / | sed 's/ = .*//'
+	programs | sed 's/^/process: /'
 	for unit in carrel-desk carrel-switcher carreld; do ls -l "/proc/$(pid $unit)/fd" | sed "s/.* -> /$unit: /"; done
 }
 look() {
@@ -41,7 +44,7 @@ same() {
 		case $what in
 		free-MiB) [ "$after" -ge $((before - 1)) ] ;;
 		*) [ "$after" -le $((before + $1)) ] ;;
-		esac || { things | sort | diff /run/things -; fail "$what: $before before, $after after"; }
+		esac || { things | sort | diff /run/things -; ss -xnp; ps -ef; fail "$what: $before before, $after after"; }
 	done < <(paste -d' ' /run/before /run/after)
 	paste -d' ' /run/memory <(memory) | tee /run/programs
 	while read -r what before _ after; do
