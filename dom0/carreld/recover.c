@@ -159,5 +159,6 @@ gboolean recover(Manager *manager, GError **error)
 	recover_disks(manager);
 	if (!network_recover(manager, &net))
 		g_warning("the VMs' network: %s", net->message);
+	g_message("%u VMs are defined", g_hash_table_size(manager->vms)); /* and the journal is open, whatever comes */
 	return TRUE;
 }
