@@ -82,6 +82,7 @@ echo "$name: nothing is left of $rounds rounds"
 
 carrelctl start round >/dev/null 2>&1 || fail "does not start"
 until_ok 60 "its view lives" live round
+sleep 60 # until its guest has connected all its devices
 look
 for ((n = 1; n <= 2 * rounds; n++)); do
 	rig key ctrl-alt-$((n % 2))
