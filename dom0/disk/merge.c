@@ -115,18 +115,22 @@ static gboolean take_name(const Layer *layer, const Layer *child, GError **error
 		file_rename(second, child->path, TRUE, error);
 }
 
-/* A clone that stood on one of them had it frozen; there is none any more, or this job would not be. */
-static void thaw(const Layer *layer, const Layer *child)
+/* Clones that stood on layers had them frozen; there are none any more, or this job would not be. All of them: QEMU writes to
+ * the layer and its child, and to what lies on that for the name of its backing file, and dies where it must not. */
+static void thaw(GPtrArray *layers)
 {
-	file_freeze(layer->path, FALSE);
-	file_freeze(child->path, FALSE);
+	for (guint i = 0; i < layers->len; i++) {
+		const Layer *layer = layers->pdata[i];
+
+		if (layer->id)
+			file_freeze(layer->path, FALSE);
+	}
 }
 
 static gboolean merge_off(Layer *layer, Layer *child, const DiskJob *job, GError **error)
 {
 	const char *argv[] = {"qemu-img", "commit", "-p", "-d", "-f", "qcow2", child->path, NULL};
 
-	thaw(layer, child);
 	disk_step("commit");
 	return tool_run(child->path, argv, job, NULL, NULL, error) && mark_merge(child->path, layer->path, error) &&
 		take_name(layer, child, error);
@@ -315,7 +319,6 @@ static gboolean start_job(
 			live);
 		return FALSE;
 	}
-	thaw(layer, child);
 	/* What is on top goes on naming the child: both are the same until the rename, and after it. */
 	return qmp_do(qmp, error, "block-commit",
 		"{'job-id': <'" JOB_ID "'>, 'device': <%s>, 'top-node': <%s>, 'base-node': <%s>, 'backing-file': <%s>,"
@@ -393,6 +396,7 @@ static gboolean tidy(DiskSet *set, const char *disk, const char *qmp, gboolean m
 		if (!merge || (qmp && !child->id))
 			continue;
 		*more = TRUE;
+		thaw(layers);
 		return qmp ? merge_running(set, disk, qmp, layer, child, job, error)
 			   : merge_off(layer, child, job, error);
 	}

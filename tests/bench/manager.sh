@@ -5,6 +5,7 @@
 # alone and beside one that writes flat out; a clone. Runs in the service domain of the disk rig; the rest is in manager.host.
 set -u
 . /mnt/rig/common.sh
+beat=0.1
 vms=/var/lib/carrel/vms
 
 fail() {
@@ -14,15 +15,6 @@ fail() {
 	journalctl -u carreld --no-pager -n 15
 	tail -n 5 $logs/guest-*.log
 	exit 1
-}
-# until_ok SECONDS WHAT COMMAND...: waits for the command to succeed.
-until_ok() {
-	local end=$((SECONDS + $1)) what=$2
-	shift 2
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || fail "$what"
-		sleep 0.1
-	done
 }
 now() { cut -d' ' -f1 /proc/uptime; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN {printf "%.2f", b - a}'; }
@@ -40,7 +32,7 @@ define() {
 
 no_desk
 systemctl start carreld
-until_ok 60 "carreld does not answer" carrelctl list
+in_time 60 carrelctl list || fail "carreld does not answer"
 define first none
 define front disk-bench
 define back flood
@@ -62,17 +54,17 @@ for _ in 1 2; do
 	n=$(count first GUEST-READY) start=$(now)
 	carrelctl start first >/dev/null 2>&1 || fail "start first"
 	echo "BENCH carrelctl-start $(since "$start") s"
-	until_ok 200 "first does not come up" more first GUEST-READY "$n"
+	in_time 200 more first GUEST-READY "$n" || fail "first does not come up"
 	echo "BENCH carrelctl-to-first-process $(since "$start") s"
 	carrelctl off first >/dev/null 2>&1 || fail "off first"
-	until_ok 60 "first does not go" gone first
+	in_time 60 gone first || fail "first does not go"
 	n=$(count bare GUEST-READY) start=$(now)
 	xl create /tmp/bare.cfg >/dev/null || fail "xl create"
 	echo "BENCH xl-create $(since "$start") s"
-	until_ok 200 "bare does not come up" more bare GUEST-READY "$n"
+	in_time 200 more bare GUEST-READY "$n" || fail "bare does not come up"
 	echo "BENCH xl-create-to-first-process $(since "$start") s"
 	xl destroy bare || fail "xl destroy"
-	until_ok 60 "bare does not go" gone bare
+	in_time 60 gone bare || fail "bare does not go"
 done
 
 carrelctl clone first second >/dev/null 2>&1 || fail "clone first"
@@ -91,9 +83,9 @@ fi
 figures() {
 	local n line
 	n=$(count front GUEST-BENCH-ROUND)
-	until_ok 300 "front does not measure" more front GUEST-BENCH-ROUND "$n"
+	in_time 300 more front GUEST-BENCH-ROUND "$n" || fail "front does not measure"
 	line=$(grep -n GUEST-BENCH-ROUND $logs/guest-front.log | tail -n 1 | cut -d: -f1)
-	until_ok 500 "front does not measure" more front GUEST-BENCH-ROUND $((n + 2))
+	in_time 500 more front GUEST-BENCH-ROUND $((n + 2)) || fail "front does not measure"
 	sed -n "$line,\$s/\r//; $line,\$s/.*GUEST-BENCH \([^ ]*\) \([0-9.]*\) \([^ ]*\)\$/\1 \2 \3/p" $logs/guest-front.log |
 		awk '{better = !($1 in best) || ($3 ~ /\/s$/ ? $2 > best[$1] : $2 < best[$1])}
 			better {best[$1] = $2; unit[$1] = $3}
@@ -104,12 +96,12 @@ carrelctl start front >/dev/null 2>&1 || fail "start front"
 carrelctl foreground front || fail "foreground front"
 figures alone
 carrelctl start back >/dev/null 2>&1 || fail "start back"
-until_ok 300 "back does not write" more back GUEST-FLOOD 0
+in_time 300 more back GUEST-FLOOD 0 || fail "back does not write"
 figures beside
 # 100: as alone, in time as in throughput.
 join /tmp/alone /tmp/beside | awk '{print "BENCH " $1 "-kept " ($3 ~ /\/s$/ ? 100 * $4 / $2 : 100 * $2 / $4) " %"}'
 n=$(count back GUEST-FLOOD) start=$(now)
-until_ok 300 "back starves" more back GUEST-FLOOD $((n + 1))
+in_time 300 more back GUEST-FLOOD $((n + 1)) || fail "back starves"
 echo "BENCH background-write $(awk -v t="$(since "$start")" -v n=$(($(count back GUEST-FLOOD) - n)) 'BEGIN {printf "%.2f", 64 * n / t}') MiB/s"
 carrelctl off front back >/dev/null 2>&1
 exit 0

@@ -3,14 +3,20 @@
 export TERM=dumb
 logs=/var/log/xen/console
 
+# in_time SECONDS COMMAND…: whether it succeeds in that time; what it said last is in /run/in_time.
+in_time() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/run/in_time 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep "${beat:-0.5}"
+	done
+}
 # until_ok SECONDS WHAT COMMAND…: waits for the command to succeed.
 until_ok() {
-	local limit=$1 what=$2 start=$SECONDS
+	local limit=$1 what=$2
 	shift 2
-	until "$@" >/run/until_ok 2>&1; do
-		[ $((SECONDS - start)) -lt "$limit" ] || { cat /run/until_ok; fail "$what: not in $limit s"; }
-		sleep 0.5
-	done
+	in_time "$limit" "$@" || { cat /run/in_time; fail "$what: not in $limit s"; }
 	echo "$name: $what (${SECONDS} s)"
 }
 # The emulated processor is for the VMs. Masked: udev wants the one, and the other may be about to start, which brings both back.

@@ -26,15 +26,6 @@ give_up() {
 	fail "$@"
 	exit 1
 }
-# until_ok SECONDS COMMAND...: whether it succeeds in time.
-until_ok() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.5
-	done
-}
 state() { carrelctl --json show victim | sed -n 's/.*"state" *: *"\([a-z]*\)".*/\1/p' | head -n 1; }
 is() { [ "$(state)" = "$1" ]; }
 settled() { case $(state) in off | running | crashed) ;; *) return 1 ;; esac; }
@@ -85,11 +76,11 @@ snapshots_whole() {
 	done
 }
 ensure_off() {
-	until_ok 60 carrelctl list || give_up "carreld does not answer"
-	until_ok 150 settled || fail "the VM stays in state $(state)"
+	in_time 60 carrelctl list || give_up "carreld does not answer"
+	in_time 150 settled || fail "the VM stays in state $(state)"
 	is off || carrelctl off victim || fail "cannot be forced off"
-	until_ok 60 is off || give_up "is $(state), not off"
-	until_ok 40 clean || fail "left over: $(left_over)"
+	in_time 60 is off || give_up "is $(state), not off"
+	in_time 40 clean || fail "left over: $(left_over)"
 	images_sound
 	snapshots_whole
 }
@@ -98,7 +89,7 @@ ensure_running() {
 	is running && return
 	before=$(grep -c GUEST-READY $log)
 	carrelctl start victim || give_up "does not start again"
-	until_ok 200 came_up "$before" || give_up "its guest does not come up again"
+	in_time 200 came_up "$before" || give_up "its guest does not come up again"
 }
 
 # In the middle of what: waits for it, for what is to be killed, and kills.
@@ -126,9 +117,9 @@ one_round() {
 	middle "$victim" "$phase"
 	wait $job
 	echo "kill: $round: the job ended with status $?: $(tail -n 1 /tmp/job)"
-	until_ok 60 carrelctl list || give_up "carreld does not answer"
-	until_ok 60 pid_of xenconsoled || give_up "xenconsoled is not back"
-	until_ok 150 settled || fail "the VM stays in state $(state)"
+	in_time 60 carrelctl list || give_up "carreld does not answer"
+	in_time 60 pid_of xenconsoled || give_up "xenconsoled is not back"
+	in_time 150 settled || fail "the VM stays in state $(state)"
 	[ "$phase-$victim" = snapshot-qemu ] || [ $phase != snapshot ] || is running || fail "the VM is $(state) after a snapshot"
 	ensure_off
 	ensure_running
@@ -138,7 +129,7 @@ one_round() {
 
 no_desk
 systemctl start carreld
-until_ok 60 carrelctl list || give_up "carreld does not answer"
+in_time 60 carrelctl list || give_up "carreld does not answer"
 define_guest victim 256M records <<-END || give_up "is not defined"
 	[network eth0]
 	mode=nat

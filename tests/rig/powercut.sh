@@ -17,22 +17,13 @@ fail() {
 	tail -n 5 $log /var/log/xen/qemu-dm-cut.log
 	exit 1
 }
-# until_ok SECONDS COMMAND...: whether it succeeds in time.
-until_ok() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.5
-	done
-}
 last() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' $log | tail -n 1; }
 checked() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' $log | sed -n "$1p"; }
 has_checked() { [ -n "$(checked "$1")" ]; }
 # start N: the VM, for the N-th time since this boot; all records up to $acked are there.
 start() {
 	carrelctl start cut || fail "does not start"
-	until_ok 200 has_checked "$1" || fail "its guest does not come up"
+	in_time 200 has_checked "$1" || fail "its guest does not come up"
 	[ "$(checked "$1")" -ge "$acked" ] || fail "record $acked was flushed, good are only those up to $(checked "$1")"
 	echo "powercut: $(checked "$1") records are good, $acked were told of"
 }
@@ -75,7 +66,7 @@ blockdev --flushbufs "$data" # what was read of it before the last cut
 mkdir -p /mnt/data /etc/carrel && mount "$data" /mnt/data && mkdir -p /mnt/data/lib /mnt/data/etc || fail "$data is not mounted"
 mount --bind /mnt/data/lib /var/lib/carrel && mount --bind /mnt/data/etc /etc/carrel || fail "the VMs' disk is not mounted"
 systemctl start carreld
-until_ok 60 carrelctl list || fail "carreld does not answer"
+in_time 60 carrelctl list || fail "carreld does not answer"
 if carrelctl show cut >/dev/null 2>&1; then check_files; else define_guest cut 64M records </dev/null || fail "is not defined"; fi
 : >>$log
 start 1

@@ -261,6 +261,34 @@ static void test_running(void)
 	remove_dir(dir);
 }
 
+/* While the VM runs, too: QEMU names anew what the frozen layer on top of the merged ones lies on. */
+static void test_frozen_layers_running(void)
+{
+	char *dir = two_disks(), *other = fresh_dir();
+	Vm *vm;
+
+	for (guint n = 1; n <= 3; n++) {
+		g_autofree char *name = g_strdup_printf("%u", n),
+				*layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n), *clone = in_dir(other, name);
+
+		fill(dir, 10 * n, n);
+		assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
+		assert_works(disk_clone(layer, clone, &error));
+	}
+	vm = vm_start(dir, disks);
+	assert_works(disk_snapshot_delete(dir, disks, vm->qmp, "1", NULL, NULL, NULL, &error));
+	assert_names(vm);
+	g_assert_cmpuint(layers_in(dir), ==, 6); /* merged: the older names are left */
+	assert_works(disk_snapshot_delete(dir, disks, vm->qmp, "2", NULL, NULL, NULL, &error));
+	g_assert_true(guest_holds(vm, 10, 1) && guest_holds(vm, 20, 2) && guest_holds(vm, 30, 3));
+	vm_stop(vm);
+	assert_works(disk_tidy(dir, disks, NULL, NULL, NULL, &error));
+	g_assert_cmpuint(layers_in(dir), ==, 2);
+	check_images(dir, disks);
+	remove_dir(dir);
+	remove_dir(other);
+}
+
 /* Everything the guest flushed is there after a snapshot and a power cut. */
 static void test_power_cut_after(void)
 {
@@ -372,6 +400,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/disk/snapshot/branches", test_branches);
 	g_test_add_func("/disk/snapshot/on-a-template", test_on_a_template);
 	g_test_add_func("/disk/snapshot/frozen-layers", test_frozen_layers);
+	g_test_add_func("/disk/snapshot/frozen-layers-running", test_frozen_layers_running);
 	g_test_add_func("/disk/snapshot/running", test_running);
 	g_test_add_func("/disk/snapshot/power-cut-after", test_power_cut_after);
 	g_test_add_func("/disk/snapshot/refused", test_refused);
