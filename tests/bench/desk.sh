@@ -42,12 +42,7 @@ rfb_has_size() {
 
 until_ok 300 "the desk runs" systemctl is-active carrel-switcher
 until_ok 120 "the manager answers" carrelctl list
-define_guest draws 64M screen-draw <<-END || fail "is not defined"
-	[display]
-	screens=1
-END
-carrelctl start draws >/dev/null 2>&1 || fail "does not start"
-until_ok 120 "its view lives" live draws
+screen_guest draws screen-draw
 rig key ctrl-alt-1
 until_ok 30 "it is shown" shown draws
 until_ok 300 "it draws" draws draws 4

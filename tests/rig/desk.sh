@@ -100,12 +100,7 @@ floods() { sed -n 's/.*GUEST-FLOOD \([0-9]*\).*/\1/p' $logs/guest-flood.log | ta
 floods_on() { [ "$(floods)" -gt "$1" ]; }
 floods_and_hotkeys_work() {
 	local n before
-	define_guest flood 64M screen-flood <<-END || fail "flood is not defined"
-		[display]
-		screens=1
-	END
-	carrelctl start flood >/dev/null 2>&1 || fail "flood does not start"
-	until_ok 120 "the view of flood lives" live flood
+	screen_guest flood screen-flood
 	until_ok 120 "it floods" floods_on 1000
 	for n in 1 2 3 4 5; do
 		before=$(floods)
@@ -120,8 +115,7 @@ floods_and_hotkeys_work() {
 	rig picture flooded
 	until_ok 60 "the switcher takes keys meanwhile" changed now 20000 switcher
 	rig key esc
-	carrelctl off flood >/dev/null 2>&1 || fail "flood cannot be forced off"
-	carrelctl delete flood --yes >/dev/null 2>&1 || fail "flood cannot be deleted"
+	remove_guest flood
 }
 
 # Two guests by the stock drivers: each has the keys that were pressed while it was on screen, and no others.
@@ -132,12 +126,7 @@ has_texts() { [ "$(grep -c 'GUEST-TEXT' "$logs/guest-$1.log")" = "$2" ]; }
 keys_reach_the_one_on_screen() {
 	local vm
 	for vm in left right; do
-		define_guest $vm 64M screen-keys <<-END || fail "$vm is not defined"
-			[display]
-			screens=1
-		END
-		carrelctl start $vm >/dev/null 2>&1 || fail "$vm does not start"
-		until_ok 120 "the view of $vm lives" live $vm
+		screen_guest $vm screen-keys
 		until_ok 120 "$vm has its screen" grep -q GUEST-SCREEN $logs/guest-$vm.log
 	done
 	rig key ctrl-alt-1
@@ -165,8 +154,7 @@ keys_reach_the_one_on_screen() {
 	until_ok 10 "right's is read next" text_is_read right
 	has_texts right 1 && has_texts left 0 || fail "a text went where nobody carried it"
 	for vm in left right; do
-		carrelctl off $vm >/dev/null 2>&1 || fail "$vm cannot be forced off"
-		carrelctl delete $vm --yes >/dev/null 2>&1 || fail "$vm cannot be deleted"
+		remove_guest $vm
 	done
 }
 

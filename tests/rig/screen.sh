@@ -26,6 +26,20 @@ pid() { systemctl show -P MainPID "$1"; }
 desk_is() { [ "$(busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 "$1")" = "$2" ]; }
 shown() { desk_is Shown "s \"$1\""; }
 live() { busctl get-property org.carrel.Desk /org/carrel/desk org.carrel.Desk1 Views | grep -q "\"$1\" \"live\""; }
+# screen_guest VM RUN: a small VM with a screen runs, and its view lives.
+screen_guest() {
+	define_guest "$1" 64M "$2" <<-END || fail "$1 is not defined"
+		[display]
+		screens=1
+	END
+	carrelctl start "$1" >/dev/null 2>&1 || fail "$1 does not start"
+	until_ok 120 "the view of $1 lives" live "$1"
+}
+# remove_guest VM: forced off, and deleted.
+remove_guest() {
+	carrelctl off "$1" >/dev/null 2>&1 || fail "$1 cannot be forced off"
+	carrelctl delete "$1" --yes >/dev/null 2>&1 || fail "$1 cannot be deleted"
+}
 # looks PICTURE MOST OTHER [AREA]: whether the screen, now PICTURE, has at most MOST pixels that are not as in OTHER.
 looks() {
 	rig picture "$1"
