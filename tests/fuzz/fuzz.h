@@ -3,14 +3,13 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include "input.h"
 #include "lib.h"
 #include "map.h"
 #include "types.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Reserves `size` bytes of machine memory from address 0 on, zero, given a page when touched, with nothing behind it. */
 void fuzz_memory(uint64_t size);
@@ -19,19 +18,6 @@ void fuzz_memory_clear(void);
 
 /* refuse() comes back to fuzz_refused; a panic ends the fuzzer. */
 extern jmp_buf fuzz_refused;
-
-/* The input, read from the front; zeroes when it is used up. */
-struct input {
-	const uint8_t *p, *end;
-};
-static inline uint64_t take(struct input *in, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		v |= (uint64_t)*in->p++ << 8 * i;
-	return v;
-}
 
 #define check(x)                                                                                                       \
 	do {                                                                                                           \

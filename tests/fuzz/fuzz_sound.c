@@ -5,6 +5,7 @@
  * voice may run that is not permitted, and in the end nothing may be left open, mapped or bound.
  */
 #include "../unit/view/fake_xen.c"
+#include "input.h"
 
 #include "card.h"
 #include "guest.h"
@@ -17,12 +18,6 @@
 #define STREAMS 2
 #define VOICES  16
 #define FRAMES  5000
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-	const uint8_t *p, *end;
-};
 
 struct test_voice {
 	struct voice base;
@@ -42,15 +37,6 @@ static struct rig {
 	uint32_t *directory[4];
 	uint32_t produced[STREAMS], ports[2 * STREAMS];
 } rig;
-
-static uint32_t take(struct input *in, unsigned bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		v |= (uint32_t)*in->p++ << 8 * i;
-	return v;
-}
 
 /* Now and then a number that matters. */
 static uint32_t number(struct input *in)

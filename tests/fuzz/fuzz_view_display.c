@@ -5,6 +5,7 @@
  * What it says that it shows must be there to read, and in the end nothing may be left mapped or bound.
  */
 #include "../unit/view/fake_xen.c"
+#include "input.h"
 
 #include "display.h"
 
@@ -12,12 +13,6 @@
 
 #define TOKEN "device:vdispl/0"
 #define PAGES 48
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-	const uint8_t *p, *end;
-};
 
 struct rig {
 	struct fake *fake;
@@ -30,15 +25,6 @@ struct rig {
 	struct picture shown[SCREENS];
 	uint32_t width, height;
 };
-
-static uint32_t take(struct input *in, unsigned bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		v |= (uint32_t)*in->p++ << 8 * i;
-	return v;
-}
 
 /* Now and then a number that matters. */
 static uint32_t number(struct input *in)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vkbd and vfb as a hostile guest has them: any indices, any page, any text in xenstore, while a person types and points. */
 #include "../unit/view/fake_xen.c"
+#include "input.h"
 
 #include "framebuffer.h"
 #include "guest.h"
@@ -10,12 +11,6 @@
 #include <xen/io/kbdif.h>
 
 #define PAGES 32
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-	const uint8_t *p, *end;
-};
 
 struct rig {
 	struct fake *fake;
@@ -27,15 +22,6 @@ struct rig {
 	uint32_t kbd_port, fb_port;
 	struct picture shown;
 };
-
-static uint32_t take(struct input *in, unsigned bytes)
-{
-	uint32_t v = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		v |= (uint32_t)*in->p++ << 8 * i;
-	return v;
-}
 
 static uint32_t number(struct input *in)
 {

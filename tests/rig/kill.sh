@@ -92,7 +92,7 @@ ensure_running() {
 	in_time 200 came_up "$before" || give_up "its guest does not come up again"
 }
 
-# In the middle of what: waits for it, for what is to be killed, and kills.
+# In the middle of what: waits for it, and for what is to be killed where that is not there yet ($pid is empty), and kills.
 middle() {
 	local end=$((SECONDS + 60))
 	case $2 in
@@ -100,8 +100,8 @@ middle() {
 	stop) until grep -qs '^phase=stopping' /run/carrel/vms/victim.run || [ $SECONDS -gt $end ] || ! kill -0 "$job" 2>/dev/null; do :; done ;;
 	snapshot) until [ -e $dir/snapshots.journal ] || [ $SECONDS -gt $end ] || ! kill -0 "$job" 2>/dev/null; do :; done ;;
 	esac
-	until pid=$(pid_of "$1") || [ $SECONDS -gt $end ] || ! kill -0 "$job" 2>/dev/null; do :; done
-	kill -9 $pid 2>/dev/null && echo "kill: $round: killed $1 ($(echo $pid))" || echo "kill: $round: $1 was not there any more"
+	until [ -n "$pid" ] || pid=$(pid_of "$1") || [ $SECONDS -gt $end ] || ! kill -0 "$job" 2>/dev/null; do :; done
+	kill -9 $pid 2>/dev/null && echo "kill: $round: killed $1 ($(echo $pid))" || fail "$1 was not there any more"
 }
 
 one_round() {
@@ -112,6 +112,7 @@ one_round() {
 	stop) ensure_running && job_words=(shutdown victim --timeout 60) ;;
 	snapshot) ensure_running && job_words=(snapshot victim "$victim") ;;
 	esac
+	[ $phase = start ] && pid='' || pid=$(pid_of "$victim")
 	timeout 180 carrelctl "${job_words[@]}" >/tmp/job 2>&1 &
 	job=$!
 	middle "$victim" "$phase"
