@@ -27,6 +27,11 @@ start() {
 	[ "$(checked "$1")" -ge "$acked" ] || fail "record $acked was flushed, good are only those up to $(checked "$1")"
 	echo "powercut: $(checked "$1") records are good, $acked were told of"
 }
+is_kept() {
+	local layer
+	for layer in "${kept[@]}"; do [ "$1" -ef "$layer" ] && return; done
+	return 1
+}
 check_files() {
 	local image name id chain
 	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' ! -name '*.snap' \))
@@ -34,15 +39,15 @@ check_files() {
 	for image in /var/lib/carrel/vms/*/*.qcow2 /var/lib/carrel/vms/*/*.snap; do
 		[ ! -e "$image" ] || qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
 	done
+	chain=$(qemu-img info --backing-chain $dir/xvda.qcow2) || fail "the chain of layers is broken"
+	mapfile -t kept < <(sed -n 's/^image: //p' <<<"$chain")
 	for id in $(sed -n 's/^\[\([0-9]*\)\]$/\1/p' $dir/snapshots.ini 2>/dev/null); do
 		[ -e "$dir/xvda.qcow2.$id.snap" ] || fail "snapshot $id is listed, its layer is not there"
+		kept+=("$dir/xvda.qcow2.$id.snap")
 	done
-	chain=$(qemu-img info --backing-chain $dir/xvda.qcow2) || fail "the chain of layers is broken"
+	# A deletion's hidden layer waits for a merge, a merged one's older names for a VM that is off; all others are half a snapshot.
 	for image in "$dir"/*.snap; do
-		[ -e "$image" ] || continue
-		name=${image##*/} id=${image%.snap} id=${id##*.}
-		# A deletion's hidden layer waits for a merge; what is neither listed nor stood on is half a snapshot.
-		grep -qsx "\[$id\]" $dir/snapshots.ini || grep -q "$name" <<<"$chain" || fail "$image: half a snapshot"
+		[ ! -e "$image" ] || is_kept "$image" || fail "$image: half a snapshot"
 	done
 	# A clone is whole or not there.
 	if [ -e /etc/carrel/vms/copy.vm ]; then
