@@ -74,7 +74,8 @@ until_ok 900 "work is back" logged_in work "$before"
 in_guest work "grep -q precious /root/file" || fail "the snapshot lost what was in it"
 echo "manager: what was broken is whole again"
 
-# The machine sleeps by logind: carreld suspends both before, and resumes them after.
+# The machine sleeps by logind: carreld suspends both before, the one that starts last first, and resumes them after.
+carrelctl set personal policy start-order 200 || fail "set start-order"
 awake() { [ "$(xl dmesg | grep -c 'carrel: awake')" -gt "$1" ]; }
 running() { carrelctl show "$1" | grep -q 'State *running'; }
 # The clock of the emulated console is late by some seconds.
