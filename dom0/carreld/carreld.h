@@ -44,7 +44,7 @@ struct Vm {
 	HvReason awaited;        /* what job waits for the guest to do */
 	gboolean awaiting;
 	gboolean half_asleep;    /* paused while it was to suspend: it may do so when it goes on, and is to be woken then */
-	guint await_timer, console_timer, console_tries;
+	guint await_timer;
 	guint readers;           /* workers that look into its disks */
 	GCancellable *tidying;   /* what deletions of snapshots left behind is being merged, NULL: no */
 	GPtrArray *snapshots;    /* DiskSnapshot */

@@ -61,7 +61,7 @@ typedef struct {
 
 typedef struct Hv Hv;
 /* Something happened to some domain (it stopped, came or went), or a guest's memory figures changed, or
- * it began or ceased to record: look. Main thread. */
+ * it began or ceased to record, or its console is another: look. Main thread. */
 typedef void (*HvChanged)(gpointer data);
 
 /* Every call may be made from any thread, blocks, and may take long where it says so. */
@@ -88,7 +88,7 @@ typedef struct {
 	guint64 (*demand)(Hv *hv, guint id);                         /* bytes that it says it needs, 0: it doesn't say */
 	gboolean (*counters)(Hv *hv, guint id, HvCounters *counters); /* since its start */
 	void (*watch)(Hv *hv, HvChanged changed, gpointer data);     /* once, from the main thread */
-	void (*watch_demand)(Hv *hv, guint id, gboolean on);         /* main thread */
+	void (*watch_domain)(Hv *hv, guint id, gboolean on);         /* main thread */
 	void (*free)(Hv *hv);
 } HvOps;
 

@@ -266,15 +266,19 @@ static gboolean xl_counters(Hv *hv, guint id, HvCounters *counters)
 	return TRUE;
 }
 
+/* Where xenconsoled writes a PVH domain's pseudo-terminal, a moment after its start, and again when it was started anew itself.
+ * The guest cannot. */
+static char *console_path(guint id)
+{
+	return g_strdup_printf("/local/domain/%u/console/tty", id);
+}
+
 static char *xl_console(Hv *hv, guint id)
 {
-	HvXl *xl = xl_of(hv);
-	char *path = NULL, *copy;
+	g_autofree char *path = console_path(id);
+	char *tty = xs_read(xl_of(hv)->store, XBT_NULL, path, NULL), *copy = tty && *tty ? g_strdup(tty) : NULL;
 
-	if (libxl_primary_console_get_tty(xl->ctx, id, &path))
-		return NULL;
-	copy = g_strdup(path);
-	free(path);
+	free(tty);
 	return copy;
 }
 
@@ -581,9 +585,10 @@ static void xl_watch(Hv *hv, HvChanged changed, gpointer data)
 static void demand_free(gpointer data)
 {
 	Demand *demand = data;
-	g_autofree char *path = demand_path(demand->id), *recording = hv_xl_recording_path(demand->id);
+	g_autofree char *path = demand_path(demand->id), *recording = hv_xl_recording_path(demand->id), *console = console_path(demand->id);
 
 	xs_unwatch(demand->xl->watches, recording, "recording");
+	xs_unwatch(demand->xl->watches, console, "console");
 	if (demand->rest)
 		g_source_remove(demand->rest);
 	else
@@ -591,10 +596,10 @@ static void demand_free(gpointer data)
 	g_free(demand);
 }
 
-static void xl_watch_demand(Hv *hv, guint id, gboolean on)
+static void xl_watch_domain(Hv *hv, guint id, gboolean on)
 {
 	HvXl *xl = xl_of(hv);
-	g_autofree char *recording = hv_xl_recording_path(id);
+	g_autofree char *recording = hv_xl_recording_path(id), *console = console_path(id);
 	Demand *demand;
 
 	if (!on) {
@@ -609,6 +614,7 @@ static void xl_watch_demand(Hv *hv, guint id, gboolean on)
 	g_hash_table_insert(xl->demands, GUINT_TO_POINTER(id), demand);
 	demand_listen(demand);
 	xs_watch(xl->watches, recording, "recording");
+	xs_watch(xl->watches, console, "console");
 }
 
 static void xl_free(Hv *hv)
@@ -630,7 +636,7 @@ static void xl_free(Hv *hv)
 }
 
 static const HvOps ops = { xl_list, xl_machine, xl_create, xl_connect, xl_mark, xl_destroy, xl_pause, xl_unpause, xl_request, xl_resume,
-	xl_set_memory, xl_set_vcpus, xl_set_shares, xl_console, xl_recording, xl_permit, xl_demand, xl_counters, xl_watch, xl_watch_demand, xl_free };
+	xl_set_memory, xl_set_vcpus, xl_set_shares, xl_console, xl_recording, xl_permit, xl_demand, xl_counters, xl_watch, xl_watch_domain, xl_free };
 
 Hv *hv_xl_new(const char *boot_loader, const char *vif_script, GError **error)
 {

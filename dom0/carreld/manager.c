@@ -91,7 +91,6 @@ void manager_remove(Manager *manager, Vm *vm)
 	g_dbus_object_manager_server_unexport(manager->objects, vm->path);
 	if (!g_strcmp0(manager->foreground, vm->name))
 		manager_set_foreground(manager, NULL);
-	g_clear_handle_id(&vm->console_timer, g_source_remove);
 	g_hash_table_remove(manager->vms, vm->name);
 	manager_networks_changed(manager);
 }
@@ -475,9 +474,6 @@ static void forget_jobs(Manager *manager)
 /* Whatever jobs are still under way use all of this: then it stays, and the process ends. */
 void manager_stop(Manager *manager)
 {
-	GHashTableIter iter;
-	Vm *vm;
-
 	g_clear_handle_id(&manager->desk_watch, g_bus_unwatch_name);
 	network_stop(manager);
 	g_clear_handle_id(&manager->scan_source, g_source_remove);
@@ -488,9 +484,6 @@ void manager_stop(Manager *manager)
 		return;
 	power_clear(manager);
 	forget_jobs(manager);
-	g_hash_table_iter_init(&iter, manager->vms);
-	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&vm))
-		g_clear_handle_id(&vm->console_timer, g_source_remove);
 	g_hash_table_unref(manager->vms);
 	g_hash_table_unref(manager->jobs);
 	g_hash_table_unref(manager->claims);

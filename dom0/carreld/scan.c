@@ -58,7 +58,7 @@ void scan_now(Manager *manager)
 
 		/* That somebody is listening is told whatever else goes on. */
 		if (vm->domain)
-			carrel_vm1_set_recording(vm->api, manager->hv->ops->recording(manager->hv, vm->domain));
+			vm_refresh_watched(vm);
 		/* A job that doesn't wait for the guest looks for itself when it ends. */
 		if (vm->domain && (!vm->job || vm->awaiting))
 			look_at(vm, find(domains, vm->domain));

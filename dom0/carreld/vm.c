@@ -204,25 +204,13 @@ static void refresh_file(Vm *vm)
 	carrel_vm1_set_devices(vm->api, file && file->devices ? (const char *const *)file->devices : none);
 }
 
-static gboolean look_for_console(gpointer data)
+void vm_refresh_watched(Vm *vm)
 {
-	Vm *vm = data;
-	g_autofree char *console = vm->domain ? vm->manager->hv->ops->console(vm->manager->hv, vm->domain) : NULL;
+	Hv *hv = vm->manager->hv;
+	g_autofree char *console = vm->domain ? hv->ops->console(hv, vm->domain) : NULL;
 
 	carrel_vm1_set_console(vm->api, console ? console : "");
-	if (!console && vm->domain && vm->console_tries++ < 10)
-		return G_SOURCE_CONTINUE;
-	vm->console_timer = 0;
-	return G_SOURCE_REMOVE;
-}
-
-/* xenconsoled makes the pseudo-terminal a moment after the domain. */
-static void refresh_console(Vm *vm)
-{
-	g_clear_handle_id(&vm->console_timer, g_source_remove);
-	vm->console_tries = 0;
-	if (look_for_console(vm) == G_SOURCE_CONTINUE)
-		vm->console_timer = g_timeout_add(300, look_for_console, vm);
+	carrel_vm1_set_recording(vm->api, vm->domain && hv->ops->recording(hv, vm->domain));
 }
 
 void vm_refresh(Vm *vm)
@@ -261,15 +249,14 @@ void vm_attached(Vm *vm, guint domain)
 	Hv *hv = vm->manager->hv;
 
 	if (vm->domain && vm->domain != domain)
-		hv->ops->watch_demand(hv, vm->domain, FALSE);
+		hv->ops->watch_domain(hv, vm->domain, FALSE);
 	if (domain && vm->domain != domain)
-		hv->ops->watch_demand(hv, domain, TRUE);
+		hv->ops->watch_domain(hv, domain, TRUE);
 	vm->domain = domain;
 	vm->coming = 0;
 	vm->half_asleep = FALSE;
 	if (!domain) {
 		sound_stop(vm->manager, vm->name);
-		carrel_vm1_set_recording(vm->api, FALSE);
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;
 		g_array_set_size(vm->applied, 0);
@@ -277,7 +264,7 @@ void vm_attached(Vm *vm, guint domain)
 		g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	}
 	vm_refresh(vm);
-	refresh_console(vm);
+	vm_refresh_watched(vm);
 	shares_changed(vm->manager);
 	memory_changed(vm->manager);
 }

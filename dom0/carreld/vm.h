@@ -18,6 +18,7 @@ void vm_take_file(Vm *vm, VmFile *file); /* a new definition */
 void vm_set_broken(Vm *vm, const char *problem);
 void vm_set_state(Vm *vm, VmState state, const char *problem);
 void vm_refresh(Vm *vm);           /* every property */
+void vm_refresh_watched(Vm *vm);   /* those that its back ends change: Console, Recording */
 void vm_refresh_disks(Vm *vm);
 void vm_refresh_snapshots(Vm *vm);
 void vm_set_target(Vm *vm, guint64 bytes);

@@ -285,8 +285,10 @@ static gboolean f_set_shares(Hv *hv, guint id, guint weight, guint cap, GError *
 
 static char *f_console(Hv *hv, guint id)
 {
+	g_autofree char *group = group_of(id);
+
 	(void)hv;
-	return g_strdup_printf("/dev/pts/%u", id);
+	return g_strdup_printf("/dev/pts/%" G_GUINT64_FORMAT, id + get(group, "console-moved"));
 }
 
 static gboolean f_recording(Hv *hv, guint id)
@@ -342,7 +344,7 @@ static void f_watch(Hv *hv, HvChanged changed, gpointer data)
 	g_signal_connect(fake->monitor, "changed", G_CALLBACK(file_changed), fake);
 }
 
-static void f_watch_demand(Hv *hv, guint id, gboolean on)
+static void f_watch_domain(Hv *hv, guint id, gboolean on)
 {
 	(void)hv, (void)id, (void)on;
 }
@@ -354,7 +356,7 @@ static void f_free(Hv *hv)
 }
 
 static const HvOps ops = { f_list, f_machine, f_create, f_connect, f_mark, f_destroy, f_pause, f_unpause, f_request, f_resume, f_set_memory,
-	f_set_vcpus, f_set_shares, f_console, f_recording, f_permit, f_demand, f_counters, f_watch, f_watch_demand, f_free };
+	f_set_vcpus, f_set_shares, f_console, f_recording, f_permit, f_demand, f_counters, f_watch, f_watch_domain, f_free };
 
 Hv *fake_hv_new(GError **error);
 Hv *fake_hv_new(GError **error)
