@@ -27,27 +27,33 @@ start() {
 	[ "$(checked "$1")" -ge "$acked" ] || fail "record $acked was flushed, good are only those up to $(checked "$1")"
 	echo "powercut: $(checked "$1") records are good, $acked were told of"
 }
-is_kept() {
-	local layer
-	for layer in "${kept[@]}"; do [ "$1" -ef "$layer" ] && return; done
-	return 1
+# The images that something needs into $kept: the live one, those that the list names, and what they stand on.
+find_kept() {
+	local id image chain tops=("$dir/xvda.qcow2")
+	for id in $(sed -n 's/^\[\([0-9]*\)\]$/\1/p' $dir/snapshots.ini 2>/dev/null); do tops+=("$dir/xvda.qcow2.$id.snap"); done
+	kept=()
+	for image in "${tops[@]}"; do
+		chain=$(qemu-img info --backing-chain "$image") || fail "$image: it, or what it stands on, is not there"
+		mapfile -t -O ${#kept[@]} kept < <(sed -n 's/^image: //p' <<<"$chain")
+	done
 }
+# Layers that nothing needs, of which a cut may leave some for the next deletion, or for when the VM is off.
+spare() {
+	local image layer
+	find_kept
+	for image in "$dir"/*.snap; do
+		for layer in "${kept[@]}"; do [ ! "$image" -ef "$layer" ] || continue 2; done
+		[ ! -e "$image" ] || echo "$image"
+	done
+}
+tidied() { [ -z "$(spare)" ]; }
 check_files() {
-	local image name id chain
+	local image left_over
 	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' ! -name '*.snap' \))
 	[ -z "$left_over" ] || fail "left over: $left_over"
-	for image in /var/lib/carrel/vms/*/*.qcow2 /var/lib/carrel/vms/*/*.snap; do
-		[ ! -e "$image" ] || qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
-	done
-	chain=$(qemu-img info --backing-chain $dir/xvda.qcow2) || fail "the chain of layers is broken"
-	mapfile -t kept < <(sed -n 's/^image: //p' <<<"$chain")
-	for id in $(sed -n 's/^\[\([0-9]*\)\]$/\1/p' $dir/snapshots.ini 2>/dev/null); do
-		[ -e "$dir/xvda.qcow2.$id.snap" ] || fail "snapshot $id is listed, its layer is not there"
-		kept+=("$dir/xvda.qcow2.$id.snap")
-	done
-	# A deletion's hidden layer waits for a merge, a merged one's older names for a VM that is off; all others are half a snapshot.
-	for image in "$dir"/*.snap; do
-		[ ! -e "$image" ] || is_kept "$image" || fail "$image: half a snapshot"
+	find_kept
+	for image in "${kept[@]}"; do
+		qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
 	done
 	# A clone is whole or not there.
 	if [ -e /etc/carrel/vms/copy.vm ]; then
@@ -77,7 +83,9 @@ if carrelctl show cut >/dev/null 2>&1; then check_files; else define_guest cut 6
 start 1
 if [ "$left" = 0 ]; then
 	carrelctl off cut || fail "cannot be forced off"
-	qemu-img check -q -f qcow2 $dir/xvda.qcow2 || [ $? = 3 ] || fail "its image is damaged"
+	in_time 120 tidied || fail "layers that nothing needs stay: $(spare)"
+	systemctl stop carreld
+	check_files
 	exit 0
 fi
 
