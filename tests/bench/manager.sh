@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# rig: --mem 4G
+# rig: --mem 4G --timeout 1800
 # The manager on the whole laptop: a start by carrelctl beside a bare 'xl create' of the same disk; the disk of the VM on screen,
 # alone and beside one that writes flat out; a clone. Runs in the service domain of the disk rig; the rest is in manager.host.
 set -u
