@@ -46,7 +46,7 @@ cat >/tmp/bare.cfg <<-END
 	vcpus = 1
 	extra = "console=hvc0 quiet loglevel=4 rdinit=/init"
 	tsc_mode = "native"
-	disk = [ "format=qcow2, vdev=xvda, access=rw, backendtype=qdisk, direct-io-safe, target=$vms/first/xvda.qcow2" ]
+	disk = [ "format=qcow2, vdev=xvda, access=rw, backendtype=qdisk, target=$vms/first/xvda.qcow2" ]
 	vif = [ "bridge=xenbr0" ]
 END
 : >>$logs/guest-bare.log
