@@ -29,6 +29,7 @@ void share(const ShareVm *vms, gsize n, const ShareMachine *machine, Share *shar
 			shares[i].weight = SHARE_WEIGHT_MAX;
 			continue;
 		}
+		shares[i].nice = SHARE_BACKGROUND_NICE;
 		shares[i].disk_bps = part_of(machine->disk_bps, background, SHARE_DISK_FLOOR);
 		shares[i].disk_iops = part_of(machine->disk_iops, background, SHARE_IOPS_FLOOR);
 		shares[i].net_in = tighter(vm->limit_in, part_of(machine->net_bps, background, SHARE_NET_FLOOR));

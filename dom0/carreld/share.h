@@ -10,6 +10,7 @@
 #define SHARE_WEIGHT_MAX 65535
 #define SHARE_DISK_FLOOR (8 * 1024 * 1024ull) /* bytes a second that a VM in the background always has */
 #define SHARE_IOPS_FLOOR 200
+#define SHARE_BACKGROUND_NICE 10 /* a tenth of what the back end of the VM on screen gets while both want all (sched(7)) */
 #define SHARE_NET_FLOOR (2 * 1000 * 1000ull)  /* bits a second */
 
 /* What the machine can do, 0: not known, so not shared out. */
@@ -27,6 +28,7 @@ typedef struct {
 
 typedef struct {
 	guint weight;
+	gint nice;                   /* of the QEMU that serves its disks */
 	guint64 disk_bps, disk_iops; /* 0: no limit */
 	guint64 net_in, net_out;     /* bits a second, 0: no limit */
 } Share;

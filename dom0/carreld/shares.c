@@ -11,7 +11,7 @@ typedef struct {
 	GPtrArray *disks; /* images that its QEMU serves */
 	VmFile *file;
 	Share share;
-	gboolean disk, net;
+	gboolean disk, net, rank;
 } Change;
 
 typedef struct {
@@ -49,15 +49,28 @@ static void throttle(const Change *change)
 	}
 }
 
+static void rank(const Change *change)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (change->disks->len && !disk_rank(change->qmp, change->share.nice, &error))
+		g_message("VM %s: its disks keep their rank: %s", change->vm, error->message);
+}
+
 static void work_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
 	Work *work = data;
 	g_autoptr(GError) error = NULL;
 
 	(void)task, (void)source, (void)cancellable;
-	for (guint i = 0; i < work->changes->len; i++)
-		if (((Change *)work->changes->pdata[i])->disk)
-			throttle(work->changes->pdata[i]);
+	for (guint i = 0; i < work->changes->len; i++) {
+		const Change *change = work->changes->pdata[i];
+
+		if (change->disk)
+			throttle(change);
+		if (change->rank)
+			rank(change);
+	}
 	if (!work->net)
 		return;
 	if (!network_apply(work->manager, &error)) {
@@ -78,16 +91,17 @@ static Change *apply(Vm *vm, const Share *share, guint cap)
 {
 	const Share *old = vm->applied->len ? &g_array_index(vm->applied, Share, 0) : NULL;
 	gboolean disk = old ? old->disk_bps != share->disk_bps || old->disk_iops != share->disk_iops : share->disk_bps || share->disk_iops;
+	gboolean ranked = share->nice != (old ? old->nice : 0);
 	gboolean net = old && (old->net_in != share->net_in || old->net_out != share->net_out);
 	g_autoptr(GError) error = NULL;
 	Change *change = NULL;
 
 	if (!vm->manager->hv->ops->set_shares(vm->manager->hv, vm->domain, share->weight, cap, &error))
 		g_message("VM %s: %s", vm->name, error->message);
-	if (disk || net) {
+	if (disk || net || ranked) {
 		change = g_new0(Change, 1);
 		*change = (Change){ .vm = g_strdup(vm->name), .qmp = vm_qmp_path(vm->manager, vm->name), .share = *share, .disk = disk,
-			.net = net, .disks = g_ptr_array_new_with_free_func(g_free), .file = vmfile_copy(vm_effective(vm)) };
+			.net = net, .rank = ranked, .disks = g_ptr_array_new_with_free_func(g_free), .file = vmfile_copy(vm_effective(vm)) };
 		for (guint i = 0; i < change->file->disks->len; i++) {
 			const VmDisk *from = change->file->disks->pdata[i];
 

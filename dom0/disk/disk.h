@@ -90,4 +90,6 @@ gboolean vault_change(const char *file, const char *old_passphrase, const char *
 
 /* What a running VM's QEMU may take: its share of the disk follows the screen. 0: no limit. */
 gboolean disk_throttle(const char *qmp, const char *disk, guint64 bytes_per_second, guint64 requests_per_second, GError **error);
+/* What the service domain's scheduler gives the QEMU that serves a VM's disks: nice, from -20, first, to 19 (sched(7)). */
+gboolean disk_rank(const char *qmp, int nice, GError **error);
 #endif

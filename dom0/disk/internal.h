@@ -66,6 +66,7 @@ typedef struct Qmp Qmp;
 extern guint qmp_limit_ms; /* for a connection and for each answer */
 Qmp *qmp_open(const char *path, GError **error);
 void qmp_close(Qmp *qmp);
+pid_t qmp_pid(Qmp *qmp, GError **error); /* who listens: the QEMU itself, which made the socket; -1: not to be had */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Qmp, qmp_close)
 /* arguments: a GVariant text of type a{sv} with printf-like %s, or NULL. Returns what "return" holds. */
 JsonNode *qmp_call(Qmp *qmp, GError **error, const char *command, const char *arguments, ...);

@@ -126,6 +126,13 @@ static gint64 deadline(void)
 	return g_get_monotonic_time() + (gint64)qmp_limit_ms * 1000;
 }
 
+pid_t qmp_pid(Qmp *qmp, GError **error)
+{
+	g_autoptr(GCredentials) who = g_socket_get_credentials(qmp->socket, error);
+
+	return who ? g_credentials_get_unix_pid(who, error) : -1;
+}
+
 Qmp *qmp_open(const char *path, GError **error)
 {
 	g_autoptr(Qmp) qmp = g_new0(Qmp, 1);

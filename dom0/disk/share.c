@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A running VM's share of the disk. */
 #include "internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* The device on the disk's node, as block_set_io_throttle wants it named. */
 static char *find_device(Qmp *qmp, const char *node, const char *disk, GError **error)
@@ -43,4 +47,34 @@ gboolean disk_throttle(
 			"{'id': <%s>, 'bps': <%x>, 'bps_rd': <int64 0>, 'bps_wr': <int64 0>, 'iops': <%x>, 'iops_rd': <int64 0>, 'iops_wr': <int64 0>}",
 			device, (gint64)MIN(bytes_per_second, G_MAXINT64),
 			(gint64)MIN(requests_per_second, G_MAXINT64));
+}
+
+/* Where the kernel groups processes by session, as Debian's does, nice counts only inside a group: the group has its own. */
+static void rank_session(pid_t pid, int nice)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/autogroup", (int)pid);
+	FILE *file = getsid(pid) == pid ? fopen(path, "we") : NULL;
+
+	if (file) {
+		fprintf(file, "%d", nice);
+		fclose(file); /* refused where there are no groups now */
+	}
+}
+
+gboolean disk_rank(const char *socket, int nice, GError **error)
+{
+	g_autoptr(Qmp) qmp = qmp_open(socket, error);
+	pid_t pid = qmp ? qmp_pid(qmp, error) : -1;
+	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
+	g_autoptr(GDir) threads = pid > 0 ? g_dir_open(path, 0, error) : NULL;
+	const char *thread;
+
+	if (!threads)
+		return FALSE;
+	rank_session(pid, nice);
+	while ((thread = g_dir_read_name(threads)))
+		/* A thread that has ended meanwhile needs none. */
+		if (setpriority(PRIO_PROCESS, (id_t)g_ascii_strtoull(thread, NULL, 10), nice) && errno != ESRCH)
+			return file_error(error, path, "set the priority of", errno);
+	return TRUE;
 }

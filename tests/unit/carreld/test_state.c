@@ -83,11 +83,14 @@ static void test_share(void)
 	for (int i = 0; i < 3; i++) {
 		g_assert_cmpuint(shares[i].weight, ==, MIN(vms[i].weight, SHARE_WEIGHT_MAX - 1));
 		g_assert_cmpuint(shares[i].disk_bps, ==, 0);
+		g_assert_cmpint(shares[i].nice, ==, 0);
 	}
 	vms[0].foreground = TRUE;
 	share(vms, 3, &machine, shares);
 	g_assert_cmpuint(shares[0].weight, ==, SHARE_WEIGHT_MAX);
 	g_assert_cmpuint(shares[0].disk_bps, ==, 0);
+	g_assert_cmpint(shares[0].nice, ==, 0);
+	g_assert_cmpint(shares[1].nice, ==, SHARE_BACKGROUND_NICE);
 	g_assert_cmpuint(shares[1].disk_bps, ==, 50 << 20);
 	g_assert_cmpuint(shares[1].disk_iops, ==, 1000);
 	g_assert_cmpuint(shares[1].net_in, ==, 7);

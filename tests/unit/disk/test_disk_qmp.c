@@ -2,8 +2,11 @@
 /* The other end of a QMP socket lies, stalls, floods or hangs up: each call ends in time with an error, and disks stay as they
  * are. */
 #include "common.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -279,6 +282,37 @@ static void test_throttle(void)
 	g_ptr_array_unref(heard);
 }
 
+static void assert_nice(Vm *vm, int nice)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%s/task", g_subprocess_get_identifier(vm->process));
+	g_autoptr(GDir) threads = g_dir_open(path, 0, NULL);
+	const char *thread;
+
+	while ((thread = g_dir_read_name(threads))) {
+		int is = (errno = 0, getpriority(PRIO_PROCESS, (id_t)atoi(thread)));
+
+		g_assert_true(is == nice || errno == ESRCH);
+	}
+}
+
+/* All its threads, down and up again. */
+static void test_rank(void)
+{
+	static const char *const disks[] = {"a.qcow2", NULL};
+	char *dir = fresh_dir();
+	g_autofree char *path = in_dir(dir, "a.qcow2");
+	Vm *vm;
+
+	assert_works(disk_create(path, MIB, &error));
+	vm = vm_start(dir, disks);
+	assert_works(disk_rank(vm->qmp, 10, &error));
+	assert_nice(vm, 10);
+	assert_works(disk_rank(vm->qmp, 0, &error));
+	assert_nice(vm, 0);
+	vm_stop(vm);
+	remove_dir(dir);
+}
+
 /* A chain that bites its tail, and answers of other types than promised. */
 static void test_lies(void)
 {
@@ -360,6 +394,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/disk/qmp/hostile", test_hostile);
 	g_test_add_func("/disk/qmp/throttle", test_throttle);
+	g_test_add_func("/disk/qmp/rank", test_rank);
 	g_test_add_func("/disk/qmp/lies", test_lies);
 	g_test_add_func("/disk/qmp/stall", test_stall);
 	return g_test_run();
