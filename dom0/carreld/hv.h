@@ -88,7 +88,7 @@ typedef struct {
 	guint64 (*demand)(Hv *hv, guint id);                         /* bytes that it says it needs, 0: it doesn't say */
 	gboolean (*counters)(Hv *hv, guint id, HvCounters *counters); /* since its start */
 	void (*watch)(Hv *hv, HvChanged changed, gpointer data);     /* once, from the main thread */
-	void (*watch_domain)(Hv *hv, guint id, gboolean on);         /* main thread */
+	void (*watch_domain)(Hv *hv, guint id, gboolean on);         /* its demand, recording, console; main thread */
 	void (*free)(Hv *hv);
 } HvOps;
 

@@ -3,7 +3,7 @@
 export TERM=dumb
 logs=/var/log/xen/console
 
-# in_time SECONDS COMMAND…: whether it succeeds in that time; what it said last is in /run/in_time.
+# in_time SECONDS COMMAND…: whether it succeeds in that time, tried every $beat seconds; what it said last is in /run/in_time.
 in_time() {
 	local end=$((SECONDS + $1))
 	shift
@@ -42,12 +42,16 @@ define_guest() {
 # Consoles of templates log root in by themselves: how often VM's has, and whether it did since the N-th time.
 logins() { cat "$logs/guest-$1.log" 2>/dev/null | grep -c 'automatic login'; }
 logged_in() { [ "$(logins "$1")" -gt "$2" ] && tail -c 300 "$logs/guest-$1.log" | grep -q 'root@'; }
+# The terminal of a VM's console, as the manager knows it.
+console_of() { carrelctl show "$1" | awk '$1 == "Console" {print $2}'; }
+# The last record that the guest of a VM with run=records told of.
+last_record() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' "$logs/guest-$1.log" | tail -n 1; }
 # in_guest VM COMMAND: types it on the VM's console as root; its status.
 in_guest() {
 	local vm=$1 start=$SECONDS tty serial=$RANDOM$RANDOM mark
 	shift
 	mark="MARK-$serial"
-	tty=$(carrelctl show "$vm" | awk '$1 == "Console" {print $2}')
+	tty=$(console_of "$vm")
 	# The mark is put together by the shell, so that its echo does not count.
 	printf '%s; echo MARK-%s=$?=\n' "$*" "\"\"$serial" >"$tty"
 	until grep -q "$mark=[0-9]*=" "$logs/guest-$vm.log"; do

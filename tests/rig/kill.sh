@@ -31,7 +31,7 @@ is() { [ "$(state)" = "$1" ]; }
 settled() { case $(state) in off | running | crashed) ;; *) return 1 ;; esac; }
 came_up() { [ "$(grep -c GUEST-READY $log)" -gt "$1" ]; }
 domain() { xl domid victim 2>/dev/null; }
-console_known() { [ "$(carrelctl show victim | awk '$1 == "Console" {print $2}')" = "$(xenstore-read "/local/domain/$(domain)/console/tty")" ]; }
+console_known() { [ "$(console_of victim)" = "$(xenstore-read "/local/domain/$(domain)/console/tty")" ]; }
 pid_of() {
 	case $1 in
 	carreld) systemctl show -P MainPID carreld | grep -vx 0 ;;
@@ -123,7 +123,7 @@ one_round() {
 	in_time 60 pid_of xenconsoled || give_up "xenconsoled is not back"
 	in_time 150 settled || fail "the VM stays in state $(state)"
 	[ "$phase-$victim" = snapshot-qemu ] || [ $phase != snapshot ] || is running || fail "the VM is $(state) after a snapshot"
-	! is running || in_time 20 console_known || fail "its console is not $(carrelctl show victim | awk '$1 == "Console" {print $2}')"
+	! is running || in_time 20 console_known || fail "its console is not $(console_of victim)"
 	ensure_off
 	ensure_running
 	[ -n "$(pid_of dnsmasq)" ] || fail "no dnsmasq for a VM that runs"

@@ -17,7 +17,6 @@ fail() {
 	tail -n 5 $log /var/log/xen/qemu-dm-cut.log
 	exit 1
 }
-last() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' $log | tail -n 1; }
 checked() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' $log | sed -n "$1p"; }
 has_checked() { [ -n "$(checked "$1")" ]; }
 # start N: the VM, for the N-th time since this boot; all records up to $acked are there.
@@ -52,8 +51,8 @@ check_files() {
 	left_over=$(find /var/lib/carrel /etc/carrel \( -name '*.new' -o -name '*.journal' -o -name '*.*.??????' ! -name '*.snap' \))
 	[ -z "$left_over" ] || fail "left over: $left_over"
 	find_kept
-	for image in "${kept[@]}"; do
-		qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
+	for image in "${kept[@]}" /var/lib/carrel/vms/copy/*.qcow2; do
+		[ ! -e "$image" ] || qemu-img check -q -f qcow2 "$image" >/tmp/check 2>&1 || [ $? = 3 ] || fail "$image: $(head -n 3 /tmp/check)"
 	done
 	# A clone is whole or not there.
 	if [ -e /etc/carrel/vms/copy.vm ]; then
@@ -98,7 +97,7 @@ carrelctl --json snapshots cut | grep -o '"name" *: *"[^"]*"' | cut -d'"' -f4 >/
 while read -r name; do carrelctl snapshot-delete cut "$name" || fail "snapshot $name cannot be deleted"; done </tmp/old
 while :; do
 	n=$((n + 1))
-	known=$(last)
+	known=$(last_record cut)
 	carrelctl snapshot cut s$n || fail "snapshot s$n"
 	sleep $((RANDOM % 3))
 	if [ $((n % 3)) = 0 ]; then

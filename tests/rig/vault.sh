@@ -29,8 +29,7 @@ good() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' "$log" | tail -n 1; }
 checks() { [ "$(grep -c GUEST-RECORDS "$log")" -gt "$1" ]; }
 # Whether a file has a record of the guest's to read.
 readable() { grep -aEq '^R [0-9]+ [0-9]+ +[0-9]+$' "$1"; }
-records() { sed -n 's/.*GUEST-RECORD \([0-9]*\).*/\1/p' "$log" | tail -n 1; }
-more() { [ "$(records)" -gt "$1" ]; }
+more() { [ "$(last_record secret)" -gt "$1" ]; }
 
 no_desk
 systemctl start carreld
@@ -51,11 +50,11 @@ until_ok 60 "20 records are flushed" more 20
 
 readable $dir/xvda.qcow2 || fail "no record is to be read even in the open volume"
 carrelctl snapshot secret while-open || fail "no snapshot"
-known=$(records)
+known=$(last_record secret)
 pkill -9 carreld
 until_ok 60 "carreld is back" carrelctl list
 until_ok 60 "its guest writes on" more $((known + 5))
-known=$(records)
+known=$(last_record secret)
 carrelctl off secret || fail "cannot be forced off"
 until_ok 60 "its volume is closed" closed
 for file in /var/lib/carrel/vms/*; do

@@ -289,8 +289,10 @@ static void assert_nice(Vm *vm, int nice)
 	const char *thread;
 
 	while ((thread = g_dir_read_name(threads))) {
-		int is = (errno = 0, getpriority(PRIO_PROCESS, (id_t)atoi(thread)));
+		int is;
 
+		errno = 0;
+		is = getpriority(PRIO_PROCESS, (id_t)atoi(thread));
 		g_assert_true(is == nice || errno == ESRCH);
 	}
 }

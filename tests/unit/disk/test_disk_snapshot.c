@@ -157,6 +157,17 @@ static void test_on_a_template(void)
 	remove_dir(pool);
 }
 
+/* Snapshot "N", whose layer a clone in other freezes: the clone. */
+static char *snapshot_with_clone(const char *dir, const char *other, guint n)
+{
+	g_autofree char *name = g_strdup_printf("%u", n), *layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n);
+	char *clone = in_dir(other, name);
+
+	assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
+	assert_works(disk_clone(layer, clone, &error));
+	return clone;
+}
+
 /* Layers that a clone stood on, frozen for it, can go when it has gone: below, above and alone. */
 static void test_frozen_layers(void)
 {
@@ -164,11 +175,8 @@ static void test_frozen_layers(void)
 
 	fill(dir, 10, 0);
 	for (guint n = 1; n <= 3; n++) {
-		g_autofree char *name = g_strdup_printf("%u", n),
-				*layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n), *clone = in_dir(other, name);
+		g_autofree char *clone = snapshot_with_clone(dir, other, n);
 
-		assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
-		assert_works(disk_clone(layer, clone, &error));
 		g_assert_true(image_has(clone, 10, 0, 1));
 		fill(dir, 20 * n, n);
 	}
@@ -268,12 +276,8 @@ static void test_frozen_layers_running(void)
 	Vm *vm;
 
 	for (guint n = 1; n <= 3; n++) {
-		g_autofree char *name = g_strdup_printf("%u", n),
-				*layer = g_strdup_printf("%s/a.qcow2.%u.snap", dir, n), *clone = in_dir(other, name);
-
 		fill(dir, 10 * n, n);
-		assert_works(disk_snapshot(dir, disks, NULL, name, NULL, &error));
-		assert_works(disk_clone(layer, clone, &error));
+		g_free(snapshot_with_clone(dir, other, n));
 	}
 	vm = vm_start(dir, disks);
 	assert_works(disk_snapshot_delete(dir, disks, vm->qmp, "1", NULL, NULL, NULL, &error));
