@@ -38,7 +38,9 @@ struct Vm {
 	gint64 crashes[4];       /* the last ones, µs, monotonic */
 	gboolean wired;          /* its interfaces are in the network's plan */
 	GPtrArray *wires;        /* Wire, while it runs */
-	GArray *applied;         /* Share that it has now: one or none */
+	Share share;             /* that it has, or is being given; weight 0: that and its cap are to be set */
+	gboolean sharing;        /* a worker gives its disks a share */
+	gboolean unsure;         /* its disks and its network may have another one: it was found running, or that failed */
 	Job *job;                /* what changes it now; one at a time */
 	Job *pending;            /* a ForceOff that waits for job to end */
 	HvReason awaited;        /* what job waits for the guest to do */
@@ -70,7 +72,7 @@ struct Manager {
 	guint desk_watch;
 	gboolean desk;          /* the desk runs */
 	guint scan_source, balance_source, share_source;
-	guint balance_again;    /* how often it has been asked again for nothing */
+	guint balance_again, share_again; /* how often it has been asked again for nothing */
 	guint64 reserved;       /* bytes that a VM which starts was promised and does not have yet */
 	struct Power *power;
 	GPtrArray *autostart;   /* names still to be started, in order */

@@ -42,7 +42,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_free)
 static void add_ports(Ports *ports, Vm *vm)
 {
 	const VmFile *file = vm_effective(vm);
-	const Share *share = vm->applied->len ? &g_array_index(vm->applied, Share, 0) : NULL;
+	const Share *share = &vm->share;
 
 	for (guint i = 0; i < file->interfaces->len; i++) {
 		const VmInterface *interface = file->interfaces->pdata[i];
@@ -54,9 +54,9 @@ static void add_ports(Ports *ports, Vm *vm)
 			continue;
 		if (interface->mode == NET_SHARED)
 			port.shared = g_string_chunk_insert(ports->strings, interface->network);
-		if (share && share->net_in)
+		if (share->net_in)
 			port.limit_in = port.limit_in ? MIN(port.limit_in, share->net_in) : share->net_in;
-		if (share && share->net_out)
+		if (share->net_out)
 			port.limit_out = port.limit_out ? MIN(port.limit_out, share->net_out) : share->net_out;
 		memcpy(port.mac, interface->mac, sizeof(port.mac));
 		g_array_append_val(ports->ports, port);

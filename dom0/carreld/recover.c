@@ -61,6 +61,7 @@ static void adopt(Manager *manager, Vm *vm, const HvDomain *domain)
 	vm->started = record ? record->started : 0;
 	g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	vm->wires = record ? g_steal_pointer(&record->wires) : NULL;
+	vm->unsure = TRUE;
 	vm_attached(vm, domain->id);
 	if (vm->running->play || vm->running->record)
 		sound_start(manager, vm->name, domain->id, FALSE);

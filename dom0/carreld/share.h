@@ -10,7 +10,7 @@
 #define SHARE_WEIGHT_MAX 65535
 #define SHARE_DISK_FLOOR (8 * 1024 * 1024ull) /* bytes a second that a VM in the background always has */
 #define SHARE_IOPS_FLOOR 200
-#define SHARE_BACKGROUND_NICE 10 /* a tenth of what the back end of the VM on screen gets while both want all (sched(7)) */
+#define SHARE_BACKGROUND_NICE 13 /* a twentieth of what the back end of the VM on screen gets while both want all (sched(7)) */
 #define SHARE_NET_FLOOR (2 * 1000 * 1000ull)  /* bits a second */
 
 /* What the machine can do, 0: not known, so not shared out. */

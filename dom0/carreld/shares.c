@@ -1,117 +1,199 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does what share.c says: CPU weights at once, disk and network limits in a worker. */
-#include <string.h>
-
+/* Does what share.c says: CPU weights at once; disks in a worker a VM, as its QEMU may be slow to answer; the network in one. */
 #include "disk/disk.h"
 #include "network.h"
 #include "vm.h"
 
-typedef struct {
-	char *vm, *qmp;
-	GPtrArray *disks; /* images that its QEMU serves */
-	VmFile *file;
-	Share share;
-	gboolean disk, net, rank;
-} Change;
+#define AGAIN_LIMIT 6 /* times that what failed is tried again, after 1, 2, 4... seconds */
 
-typedef struct {
-	Manager *manager;
-	GPtrArray *changes;
-	gboolean net;
-} Work;
+static gboolean share_now(gpointer data);
 
-static void change_free(gpointer data)
+static void start_worker(Manager *manager, GTaskThreadFunc thread, GAsyncReadyCallback done, gpointer data, GDestroyNotify destroy)
 {
-	Change *change = data;
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, done, manager);
 
-	g_free(change->vm);
-	g_free(change->qmp);
-	g_ptr_array_unref(change->disks);
-	vmfile_free(change->file);
-	g_free(change);
+	manager->busy++;
+	manager->workers++;
+	g_task_set_task_data(task, data, destroy);
+	g_task_run_in_thread(task, thread);
 }
 
-static void work_free(gpointer data)
+static gboolean end_worker(Manager *manager, GAsyncResult *result)
 {
-	Work *work = data;
+	manager->busy--;
+	manager->workers--;
+	return g_task_propagate_boolean(G_TASK(result), NULL);
+}
 
-	g_ptr_array_unref(work->changes);
+static void share_disks(Vm *vm);
+
+/* -- disks ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+	Vm *vm; /* for the main thread */
+	guint domain;
+	char *name, *qmp;
+	GPtrArray *disks; /* images that its QEMU serves */
+	Share share;
+} DiskWork;
+
+static void disk_work_free(gpointer data)
+{
+	DiskWork *work = data;
+
+	vm_unref(work->vm);
+	g_free(work->name);
+	g_free(work->qmp);
+	g_ptr_array_unref(work->disks);
 	g_free(work);
 }
 
-static void throttle(const Change *change)
+static void disk_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-	for (guint i = 0; i < change->disks->len; i++) {
+	const DiskWork *work = data;
+	gboolean ok = TRUE;
+	g_autoptr(GError) rank = NULL;
+
+	(void)source, (void)cancellable;
+	for (guint i = 0; i < work->disks->len; i++) {
 		g_autoptr(GError) error = NULL;
 
-		if (!disk_throttle(change->qmp, change->disks->pdata[i], change->share.disk_bps, change->share.disk_iops, &error))
-			g_message("VM %s: disk %s keeps its share: %s", change->vm, (char *)change->disks->pdata[i], error->message);
-	}
-}
-
-static void rank(const Change *change)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (change->disks->len && !disk_rank(change->qmp, change->share.nice, &error))
-		g_message("VM %s: its disks keep their rank: %s", change->vm, error->message);
-}
-
-static void work_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-	Work *work = data;
-	g_autoptr(GError) error = NULL;
-
-	(void)task, (void)source, (void)cancellable;
-	for (guint i = 0; i < work->changes->len; i++) {
-		const Change *change = work->changes->pdata[i];
-
-		if (change->disk)
-			throttle(change);
-		if (change->rank)
-			rank(change);
-	}
-	if (!work->net)
-		return;
-	if (!network_apply(work->manager, &error)) {
-		g_message("network shares stay as they are: %s", error->message);
-		return;
-	}
-	for (guint i = 0; i < work->changes->len; i++) {
-		const Change *change = work->changes->pdata[i];
-		g_autoptr(GError) failed = NULL;
-
-		if (change->net && !network_up(work->manager, change->vm, change->file, &failed))
-			g_message("VM %s: its network share stays: %s", change->vm, failed->message);
-	}
-}
-
-/* What is new for this VM, NULL: nothing that takes a worker. */
-static Change *apply(Vm *vm, const Share *share, guint cap)
-{
-	const Share *old = vm->applied->len ? &g_array_index(vm->applied, Share, 0) : NULL;
-	gboolean disk = old ? old->disk_bps != share->disk_bps || old->disk_iops != share->disk_iops : share->disk_bps || share->disk_iops;
-	gboolean ranked = share->nice != (old ? old->nice : 0);
-	gboolean net = old && (old->net_in != share->net_in || old->net_out != share->net_out);
-	g_autoptr(GError) error = NULL;
-	Change *change = NULL;
-
-	if (!vm->manager->hv->ops->set_shares(vm->manager->hv, vm->domain, share->weight, cap, &error))
-		g_message("VM %s: %s", vm->name, error->message);
-	if (disk || net || ranked) {
-		change = g_new0(Change, 1);
-		*change = (Change){ .vm = g_strdup(vm->name), .qmp = vm_qmp_path(vm->manager, vm->name), .share = *share, .disk = disk,
-			.net = net, .rank = ranked, .disks = g_ptr_array_new_with_free_func(g_free), .file = vmfile_copy(vm_effective(vm)) };
-		for (guint i = 0; i < change->file->disks->len; i++) {
-			const VmDisk *from = change->file->disks->pdata[i];
-
-			if (from->format == DISK_QCOW2)
-				g_ptr_array_add(change->disks, vm_disk_path(vm->dir, from));
+		if (!disk_throttle(work->qmp, work->disks->pdata[i], work->share.disk_bps, work->share.disk_iops, &error)) {
+			ok = FALSE;
+			g_message("VM %s: disk %s keeps its share: %s", work->name, (char *)work->disks->pdata[i], error->message);
 		}
 	}
-	g_array_set_size(vm->applied, 0);
-	g_array_append_val(vm->applied, *share);
-	return change;
+	if (!disk_rank(work->qmp, work->share.nice, &rank)) {
+		ok = FALSE;
+		g_message("VM %s: its disks keep their rank: %s", work->name, rank->message);
+	}
+	g_task_return_boolean(task, ok);
+}
+
+static gboolean same_disks(const Share *a, const Share *b)
+{
+	return a->disk_bps == b->disk_bps && a->disk_iops == b->disk_iops && a->nice == b->nice;
+}
+
+static void disk_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+	Manager *manager = data;
+	const DiskWork *work = g_task_get_task_data(G_TASK(result));
+	Vm *vm = work->vm;
+	gboolean ok = end_worker(manager, result);
+
+	(void)source;
+	vm->sharing = FALSE;
+	if (!vm->domain)
+		return;
+	if (vm->domain != work->domain || !same_disks(&vm->share, &work->share)) {
+		share_disks(vm); /* it changed meanwhile */
+		return;
+	}
+	vm->unsure = !ok;
+	if (!ok && !manager->share_source && manager->share_again < AGAIN_LIMIT)
+		manager->share_source = g_timeout_add_seconds(1u << manager->share_again++, share_now, manager);
+}
+
+/* One worker a VM, so that what was wanted last is also done last. */
+static void share_disks(Vm *vm)
+{
+	DiskWork *work;
+	const VmFile *file = vm_effective(vm);
+
+	if (vm->sharing)
+		return;
+	work = g_new0(DiskWork, 1);
+	*work = (DiskWork){ vm_ref(vm), vm->domain, g_strdup(vm->name), vm_qmp_path(vm->manager, vm->name),
+		g_ptr_array_new_with_free_func(g_free), vm->share };
+	for (guint i = 0; i < file->disks->len; i++) {
+		const VmDisk *disk = file->disks->pdata[i];
+
+		if (disk->format == DISK_QCOW2)
+			g_ptr_array_add(work->disks, vm_disk_path(vm->dir, disk));
+	}
+	vm->unsure = FALSE;
+	if (!work->disks->len) {
+		disk_work_free(work);
+		return;
+	}
+	vm->sharing = TRUE;
+	start_worker(vm->manager, disk_thread, disk_done, work, disk_work_free);
+}
+
+/* -- network ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+	char *vm;
+	VmFile *file;
+} Port;
+
+typedef struct {
+	Manager *manager;
+	GPtrArray *ports; /* Port: VMs whose limits change */
+} NetWork;
+
+static void port_free(gpointer data)
+{
+	Port *port = data;
+
+	g_free(port->vm);
+	vmfile_free(port->file);
+	g_free(port);
+}
+
+static void net_work_free(gpointer data)
+{
+	NetWork *work = data;
+
+	g_ptr_array_unref(work->ports);
+	g_free(work);
+}
+
+static void net_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	const NetWork *work = data;
+	g_autoptr(GError) error = NULL;
+	gboolean ok = network_apply(work->manager, &error);
+
+	(void)source, (void)cancellable;
+	if (!ok)
+		g_message("network shares stay as they are: %s", error->message);
+	for (guint i = 0; ok && i < work->ports->len; i++) {
+		const Port *port = work->ports->pdata[i];
+		g_autoptr(GError) failed = NULL;
+
+		if (!network_up(work->manager, port->vm, port->file, &failed))
+			g_message("VM %s: its network share stays: %s", port->vm, failed->message);
+	}
+	g_task_return_boolean(task, ok);
+}
+
+static void net_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+	(void)source;
+	end_worker(data, result);
+}
+
+/* --------------------------------------------------------------------------------------------------------------------- */
+
+static void apply(Vm *vm, const Share *share, NetWork *net)
+{
+	Hv *hv = vm->manager->hv;
+	Share old = vm->share;
+	g_autoptr(GError) error = NULL;
+
+	if (old.weight != share->weight && !hv->ops->set_shares(hv, vm->domain, share->weight, vm->file ? vm->file->cap : 0, &error))
+		g_message("VM %s: %s", vm->name, error->message);
+	vm->share = *share;
+	if (vm->unsure || old.net_in != share->net_in || old.net_out != share->net_out) {
+		Port *port = g_new0(Port, 1);
+
+		*port = (Port){ g_strdup(vm->name), vmfile_copy(vm_effective(vm)) };
+		g_ptr_array_add(net->ports, port);
+	}
+	if (vm->unsure || !same_disks(&old, share))
+		share_disks(vm);
 }
 
 static gboolean share_now(gpointer data)
@@ -121,12 +203,10 @@ static gboolean share_now(gpointer data)
 	guint n = g_list_length(running), i = 0;
 	g_autofree ShareVm *vms = g_new0(ShareVm, n + 1);
 	g_autofree Share *shares = g_new0(Share, n + 1);
-	Work *work = g_new0(Work, 1);
-	GTask *task;
+	NetWork *net = g_new0(NetWork, 1);
 
 	manager->share_source = 0;
-	work->manager = manager;
-	work->changes = g_ptr_array_new_with_free_func(change_free);
+	*net = (NetWork){ manager, g_ptr_array_new_with_free_func(port_free) };
 	for (GList *at = running; at; at = at->next, i++) {
 		Vm *vm = at->data;
 
@@ -135,31 +215,18 @@ static gboolean share_now(gpointer data)
 	}
 	share(vms, n, &manager->capacity, shares);
 	i = 0;
-	for (GList *at = running; at; at = at->next, i++) {
-		Vm *vm = at->data;
-		Change *change;
-
-		if (vm->applied->len && !memcmp(&g_array_index(vm->applied, Share, 0), &shares[i], sizeof(Share)))
-			continue;
-		change = apply(vm, &shares[i], vm->file ? vm->file->cap : 0);
-		if (change) {
-			work->net |= change->net;
-			g_ptr_array_add(work->changes, change);
-		}
-	}
-	if (!work->changes->len) {
-		work_free(work);
-		return G_SOURCE_REMOVE;
-	}
-	task = g_task_new(NULL, NULL, NULL, NULL);
-	g_task_set_task_data(task, work, work_free);
-	g_task_run_in_thread(task, work_thread);
-	g_object_unref(task);
+	for (GList *at = running; at; at = at->next, i++)
+		apply(at->data, &shares[i], net);
+	if (net->ports->len)
+		start_worker(manager, net_thread, net_done, net, net_work_free);
+	else
+		net_work_free(net);
 	return G_SOURCE_REMOVE;
 }
 
 void shares_changed(Manager *manager)
 {
-	if (!manager->share_source)
-		manager->share_source = g_idle_add(share_now, manager);
+	manager->share_again = 0;
+	g_clear_handle_id(&manager->share_source, g_source_remove);
+	manager->share_source = g_idle_add(share_now, manager);
 }

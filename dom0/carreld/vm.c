@@ -22,7 +22,6 @@ static void vm_clear(gpointer data)
 	g_clear_pointer(&vm->running, vmfile_free);
 	g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	g_clear_pointer(&vm->snapshots, g_ptr_array_unref);
-	g_clear_pointer(&vm->applied, g_array_unref);
 	g_object_unref(vm->api);
 	g_object_unref(vm->object);
 }
@@ -61,7 +60,6 @@ Vm *vm_new(Manager *manager, const char *name, VmFile *file, const char *problem
 	vm->state = file ? VM_OFF : VM_BROKEN;
 	vm->problem = g_strdup(problem ? problem : "");
 	vm->moved = -1e9;
-	vm->applied = g_array_new(FALSE, TRUE, sizeof(Share));
 	vm->api = carrel_vm1_skeleton_new();
 	vm->object = carrel_object_skeleton_new(vm->path);
 	carrel_object_skeleton_set_vm1(vm->object, vm->api);
@@ -259,7 +257,8 @@ void vm_attached(Vm *vm, guint domain)
 		sound_stop(vm->manager, vm->name);
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;
-		g_array_set_size(vm->applied, 0);
+		vm->share = (Share){ 0 };
+		vm->unsure = FALSE;
 		g_clear_pointer(&vm->running, vmfile_free);
 		g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	}
@@ -290,7 +289,7 @@ void vm_take_file(Vm *vm, VmFile *file)
 	vm_refresh_disks(vm);
 	vm_refresh(vm);
 	manager_networks_changed(vm->manager);
-	g_array_set_size(vm->applied, 0); /* weight and cap may be new */
+	vm->share.weight = 0; /* weight and cap may be new */
 	shares_changed(vm->manager);
 	memory_changed(vm->manager);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In the place of the parts of net/ and disk/ that would change this machine: bridges, rules, encrypted volumes. What they were
- * told is in net.ini and vaults.ini. */
+/* In the place of the parts of net/ and disk/ that would change this machine: bridges, rules, encrypted volumes, disk
+ * servers' shares. What they were told is in net.ini and domains.ini. */
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
@@ -164,4 +164,38 @@ gboolean vault_close(const char *name, const char *mountpoint, GError **error)
 {
 	(void)mountpoint, (void)error;
 	return vault_note(name, FALSE);
+}
+
+/* -- shares of the disk ----------------------------------------------------------------------------------------------- */
+
+static gboolean share_note(const char *qmp, const char *key, guint64 value, GError **error)
+{
+	g_autofree char *file = g_path_get_basename(qmp), *vm = g_strndup(file, strlen(file) - strlen(".qmp")), *group = NULL;
+	Fake *fake = fake_open();
+	gulong wait = fake_number(fake, "behaviour", "share-ms") * 1000;
+	guint domain = fake_domain(fake, vm);
+	gboolean ok = domain && !fake_number(fake, "behaviour", "share-fails");
+
+	fake_close(fake, FALSE);
+	g_usleep(wait);
+	if (!ok) {
+		g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "%s: nobody answers", qmp);
+		return FALSE;
+	}
+	fake = fake_open();
+	group = g_strdup_printf("%u", domain);
+	g_key_file_set_uint64(fake->keys, group, key, value);
+	fake_close(fake, TRUE);
+	return TRUE;
+}
+
+gboolean disk_throttle(const char *qmp, const char *disk, guint64 bytes_per_second, guint64 requests_per_second, GError **error)
+{
+	(void)disk, (void)requests_per_second;
+	return share_note(qmp, "disk-bps", bytes_per_second, error);
+}
+
+gboolean disk_rank(const char *qmp, int nice, GError **error)
+{
+	return share_note(qmp, "nice", nice, error);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rig.h"
+#include "share.h"
 
 TEST(test_no_memory)
 {
@@ -99,6 +100,93 @@ TEST(test_foreground)
 	g_assert_cmpuint(fake_get("work", "weight"), ==, 1000);
 }
 
+static void put_on_screen(Rig *rig, const char *vm)
+{
+	g_autofree char *path = vm_at(vm);
+
+	g_variant_unref(rig_call(rig, MANAGER, "SetForeground", g_variant_new("(o)", path)));
+}
+
+static void until(const char *vm, const char *key, guint64 value)
+{
+	for (int i = 0; i < 4000 && fake_get(vm, key) != value; i++)
+		g_usleep(10000);
+	g_assert_cmpuint(fake_get(vm, key), ==, value);
+}
+
+static void until_net_has(const char *part)
+{
+	for (int i = 0; i < 4000; i++) {
+		g_autofree char *net = fake_text("net.ini");
+
+		if (strstr(net, part))
+			return;
+		g_usleep(10000);
+	}
+	g_assert_not_reached();
+}
+
+static void two_with_capacity(Rig *rig)
+{
+	g_autofree char *path = g_build_filename(rig->config, "carreld.conf", NULL);
+
+	g_assert_true(g_file_set_contents(path, "[machine]\ndisk-bandwidth=100000000\nnetwork-bandwidth=50000000\n", -1, NULL));
+	rig_kill(rig, SIGTERM);
+	rig_start(rig);
+	vm_define(rig, "work", NULL);
+	vm_define(rig, "play", NULL);
+	vm_run(rig, "work", "Start", NO_OPTIONS);
+	put_on_screen(rig, "work");
+	vm_run(rig, "play", "Start", NO_OPTIONS);
+}
+
+/* Disk and network follow the screen, also of a VM that was started in the background; the last switch counts however long an
+ * earlier one takes, and a disk server that did not answer is told again. */
+TEST(test_shares)
+{
+	two_with_capacity(rig);
+	until("play", "disk-bps", 20000000);
+	until("play", "nice", SHARE_BACKGROUND_NICE);
+	until_net_has("play/eth0 in=10000000");
+	g_assert_cmpuint(fake_get("work", "disk-bps"), ==, 0);
+	fake_set("behaviour", "share-ms", 300);
+	put_on_screen(rig, "play");
+	g_usleep(100000);
+	fake_set("behaviour", "share-ms", 0);
+	put_on_screen(rig, "work");
+	g_usleep(1500000);
+	until("work", "nice", 0);
+	until("work", "disk-bps", 0);
+	until("play", "disk-bps", 20000000);
+	fake_set("behaviour", "share-fails", 1);
+	put_on_screen(rig, "play");
+	g_usleep(500000);
+	fake_set("behaviour", "share-fails", 0);
+	until("play", "nice", 0);
+	until("work", "nice", SHARE_BACKGROUND_NICE);
+}
+
+/* What the daemon that was killed had set is put right by the next, whatever is on screen then. */
+TEST(test_shares_found)
+{
+	g_autofree char *play = NULL;
+
+	two_with_capacity(rig);
+	until("play", "nice", SHARE_BACKGROUND_NICE);
+	put_on_screen(rig, "play");
+	until("play", "nice", 0);
+	until("work", "nice", SHARE_BACKGROUND_NICE);
+	rig_kill(rig, SIGKILL);
+	/* As if it had been killed before it had done any of that. */
+	play = g_strdup_printf("%u", fake_running("play"));
+	fake_set(play, "nice", SHARE_BACKGROUND_NICE);
+	fake_set(play, "disk-bps", 20000000);
+	rig_start(rig);
+	until("play", "nice", 0);
+	until("play", "disk-bps", 0);
+	until("work", "disk-bps", 20000000);
+}
+
 /* Memory follows the screen. */
 TEST(test_balance)
 {
@@ -151,6 +239,8 @@ int main(int argc, char **argv)
 	ADD(test_reclaim);
 	ADD(test_reserved);
 	ADD(test_foreground);
+	ADD(test_shares);
+	ADD(test_shares_found);
 	ADD(test_balance);
 	ADD(test_idle);
 	return g_test_run();
