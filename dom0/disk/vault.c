@@ -190,8 +190,10 @@ static gboolean opens(const char *node)
 	return fd >= 0;
 }
 
-static gboolean have_mapper(const char *file, GError **error)
+/* Until somebody has used the device mapper it may have no node: libcryptsetup makes it, and the node loads the driver. */
+static gboolean have_mapper(const char *file, const char *name, GError **error)
 {
+	(void)crypt_status(NULL, name);
 	if (opens("/dev/mapper/control") && opens("/dev/loop-control"))
 		return TRUE;
 	g_set_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED,
@@ -231,7 +233,7 @@ gboolean vault_open(const char *file, const char *name, const char *mountpoint, 
 	gboolean ok = FALSE;
 	int rc;
 
-	if (!passphrase_valid(file, passphrase, error) || !have_mapper(file, error))
+	if (!passphrase_valid(file, passphrase, error) || !have_mapper(file, name, error))
 		return FALSE;
 	if (is_mounted(name, mountpoint))
 		return vault_check(file, passphrase, error);
