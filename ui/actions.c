@@ -22,8 +22,8 @@ static gboolean in_state(CarrelVm1 *vm, const char *state)
 
 void vm_start(Ui *ui, CarrelVm1 *vm)
 {
-	if (carrel_vm1_get_encrypted(vm)) {
-		passphrase_sheet(ui, vm);
+	if (carrel_vm1_get_encrypted(vm) && !carrel_vm1_get_unlocked(vm)) {
+		passphrase_sheet(ui, vm, "Start");
 		return;
 	}
 	ui_call(ui, vm, "Start", g_variant_new("(a{sv})", NULL), NULL, NULL);

@@ -215,10 +215,11 @@ typedef struct {
 	Ui *ui;
 	CarrelVm1 *vm;
 	Sheet *sheet;
+	const char *method;
 	GtkWidget *entry, *go, *problem;
 } Passphrase;
 
-static void on_started(Ui *ui, const char *job, const GError *error, gpointer owner)
+static void on_opened(Ui *ui, const char *job, const GError *error, gpointer owner)
 {
 	(void)job;
 	Passphrase *passphrase = g_object_get_data(owner, "carrel-passphrase");
@@ -243,7 +244,7 @@ static void on_passphrase(Passphrase *passphrase)
 	g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&options, "{sv}", "passphrase", g_variant_new_string(text));
 	gtk_widget_set_sensitive(passphrase->entry, FALSE);
-	ui_call(passphrase->ui, passphrase->vm, "Start", g_variant_new("(a{sv})", &options), on_started, passphrase->sheet->panel);
+	ui_call(passphrase->ui, passphrase->vm, passphrase->method, g_variant_new("(a{sv})", &options), on_opened, passphrase->sheet->panel);
 }
 
 static void on_typed(Passphrase *passphrase)
@@ -258,14 +259,16 @@ static void passphrase_free(gpointer data)
 	g_free(passphrase);
 }
 
-Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm)
+Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm, const char *method)
 {
+	gboolean start = g_str_equal(method, "Start");
 	g_autofree char *title = vm_title(vm);
 	g_autofree char *quoted = text_quote(title, TITLE_MAX_LENGTH);
-	g_autofree char *text = g_strdup_printf(_("%s is encrypted. Its passphrase opens it until it is shut down."), quoted);
+	g_autofree char *text = g_strdup_printf(start ? _("%s is encrypted. Its passphrase opens it until it is shut down.")
+		: _("%s is encrypted. Its passphrase opens its disks until you lock them, or it has run."), quoted);
 	Passphrase *passphrase = g_new0(Passphrase, 1);
 	Sheet *sheet = sheet_new(ui, "key", _("Passphrase"), 480);
-	*passphrase = (Passphrase){.ui = ui, .vm = g_object_ref(vm), .sheet = sheet};
+	*passphrase = (Passphrase){.ui = ui, .vm = g_object_ref(vm), .sheet = sheet, .method = method};
 	g_object_set_data_full(G_OBJECT(sheet->panel), "carrel-passphrase", passphrase, passphrase_free);
 	passphrase->entry = ui_secret_entry(_("Passphrase"));
 	passphrase->problem = ui_paragraph("", "problem");
@@ -274,7 +277,7 @@ Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm)
 	gtk_container_add(GTK_CONTAINER(sheet->body), passphrase->entry);
 	gtk_container_add(GTK_CONTAINER(sheet->body), passphrase->problem);
 	gtk_widget_show_all(sheet->body);
-	passphrase->go = sheet_action(sheet, ui_button(NULL, _("Start"), "primary"));
+	passphrase->go = sheet_action(sheet, ui_button(NULL, start ? _("Start") : _("Unlock"), "primary"));
 	gtk_widget_set_sensitive(passphrase->go, FALSE);
 	g_signal_connect_swapped(passphrase->entry, "changed", G_CALLBACK(on_typed), passphrase);
 	g_signal_connect_swapped(passphrase->entry, "activate", G_CALLBACK(on_passphrase), passphrase);

@@ -96,7 +96,7 @@ Sheet *new_vm_sheet(Ui *ui);
 Sheet *vm_settings_sheet(Ui *ui, CarrelVm1 *vm);
 Sheet *machine_sheet(Ui *ui);
 Sheet *power_sheet(Ui *ui);
-Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm);
+Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm, const char *method); /* of an encrypted VM, for its Start or Unlock */
 GtkWidget *lock_new(Ui *ui); /* what one screen shows while locked */
 void lock_focus(GtkWidget *lock);
 GtkWidget *notices_new(Ui *ui);

@@ -24,7 +24,7 @@ typedef struct {
 	GtkWidget *title, *palette, *autostart, *sound, *play, *record, *sound_later;
 	GtkWidget *min, *min_value, *max, *max_value, *vcpus, *vcpus_value;
 	GtkWidget *network, *shared_row, *shared;
-	GtkWidget *remark, *take, *list, *list_hint;
+	GtkWidget *vault, *unlock, *lock, *remark, *take, *list, *list_hint;
 	GStrv networks;
 	gulong on_vm;
 	guint settle_min, settle_max, settle_vcpus;
@@ -255,6 +255,16 @@ static void on_take(Settings *settings)
 	gtk_entry_set_text(GTK_ENTRY(settings->remark), "");
 }
 
+static void on_unlock(Settings *settings)
+{
+	passphrase_sheet(settings->ui, settings->vm, "Unlock");
+}
+
+static void on_lock(Settings *settings)
+{
+	ui_call(settings->ui, settings->vm, "Lock", NULL, on_set, settings->sheet->panel);
+}
+
 static GtkWidget *snapshot_button(Settings *settings, const char *icon, const char *what, const char *snapshot, GCallback clicked)
 {
 	GtkWidget *button = ui_icon_button(icon, what, "flat");
@@ -282,7 +292,13 @@ static void show_snapshots(Settings *settings)
 {
 	GVariant *snapshots = carrel_vm1_get_snapshots(settings->vm);
 	gboolean off = !state_is_live(carrel_vm1_get_state(settings->vm));
-	gsize n = snapshots ? g_variant_n_children(snapshots) : 0;
+	gboolean closable = off && carrel_vm1_get_encrypted(settings->vm), unlocked = carrel_vm1_get_unlocked(settings->vm);
+	gsize n = snapshots && (unlocked || !closable) ? g_variant_n_children(snapshots) : 0;
+	gtk_widget_set_visible(settings->vault, closable);
+	gtk_widget_set_visible(settings->unlock, !unlocked);
+	gtk_widget_set_visible(settings->lock, unlocked);
+	gtk_widget_set_sensitive(settings->take, unlocked || !closable);
+	gtk_widget_set_sensitive(settings->remark, unlocked || !closable);
 	gtk_container_foreach(GTK_CONTAINER(settings->list), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
 	for (gsize i = n; i-- > 0;) { /* the newest first */
 		const char *name, *description;
@@ -293,9 +309,9 @@ static void show_snapshots(Settings *settings)
 	}
 	ui_set_text(settings->list_hint, n == 0 ? _("No snapshots yet.")
 		: off ? "" : _("To go back to a snapshot, shut the desktop down first."));
-	gtk_widget_set_visible(settings->list_hint, n == 0 || !off);
-	gtk_widget_set_visible(settings->list, n > 0);
+	gtk_widget_set_visible(settings->list_hint, (n == 0 || !off) && (unlocked || !closable));
 	gtk_widget_show_all(settings->list);
+	gtk_widget_set_visible(settings->list, n > 0);
 }
 
 /* ---- showing what is ---- */
@@ -473,6 +489,23 @@ static GtkWidget *network_page(Settings *settings)
 	return page;
 }
 
+/* Of an encrypted desktop that is off; show_snapshots() says when. */
+static GtkWidget *vault_group(Settings *settings)
+{
+	GtkWidget *group = ui_group(NULL), *buttons = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+	settings->unlock = ui_button("key", _("Unlock"), NULL);
+	settings->lock = ui_button("lock", _("Lock"), NULL);
+	g_signal_connect_swapped(settings->unlock, "clicked", G_CALLBACK(on_unlock), settings);
+	g_signal_connect_swapped(settings->lock, "clicked", G_CALLBACK(on_lock), settings);
+	gtk_container_add(GTK_CONTAINER(buttons), settings->unlock);
+	gtk_container_add(GTK_CONTAINER(buttons), settings->lock);
+	gtk_container_add(GTK_CONTAINER(group), ui_row(_("Encrypted"),
+		_("While it is off, unlock its disks to reach its snapshots."), buttons));
+	gtk_widget_show_all(group);
+	gtk_widget_set_no_show_all(group, TRUE);
+	return group;
+}
+
 static GtkWidget *snapshots_page(Settings *settings)
 {
 	GtkWidget *page = gtk_box_new(GTK_ORIENTATION_VERTICAL, 16), *line = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 10);
@@ -484,6 +517,8 @@ static GtkWidget *snapshots_page(Settings *settings)
 	gtk_box_pack_end(GTK_BOX(line), settings->take, FALSE, FALSE, 0);
 	settings->list = ui_group(NULL);
 	settings->list_hint = ui_paragraph("", "hint");
+	settings->vault = vault_group(settings);
+	gtk_container_add(GTK_CONTAINER(page), settings->vault);
 	gtk_container_add(GTK_CONTAINER(page), line);
 	gtk_container_add(GTK_CONTAINER(page), settings->list);
 	gtk_container_add(GTK_CONTAINER(page), settings->list_hint);

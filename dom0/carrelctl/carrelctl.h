@@ -131,6 +131,9 @@ void table_free(Table *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Table, table_free)
 const char *state_colour(const char *state);
 
+/* cmd_run.c: whether it is encrypted and off, and its disks cannot be reached without its passphrase */
+gboolean vm_is_locked(CarrelVm1 *vm);
+
 /* json.c: names are the API's in lower case with '-'. */
 JsonNode *json_of_vm(CarrelVm1 *vm);
 JsonNode *json_of_value(GVariant *value);
@@ -144,7 +147,7 @@ JsonNode *json_take_array(JsonArray *array);
 typedef gboolean CommandFunc(Ctl *ctl, char **args, GError **error);
 CommandFunc cmd_list, cmd_templates, cmd_show, cmd_snapshots, cmd_stats, cmd_jobs;
 CommandFunc cmd_new, cmd_import, cmd_export, cmd_clone, cmd_delete;
-CommandFunc cmd_start, cmd_shutdown, cmd_reboot, cmd_off, cmd_pause, cmd_unpause, cmd_suspend, cmd_resume;
+CommandFunc cmd_start, cmd_shutdown, cmd_reboot, cmd_off, cmd_pause, cmd_unpause, cmd_suspend, cmd_resume, cmd_unlock, cmd_lock;
 CommandFunc cmd_snapshot, cmd_revert, cmd_snapshot_delete, cmd_changes;
 CommandFunc cmd_get, cmd_set, cmd_edit, cmd_console, cmd_watch;
 CommandFunc cmd_foreground, cmd_power, cmd_reload, cmd_cancel, cmd_help, cmd_complete;

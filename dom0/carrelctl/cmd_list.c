@@ -223,7 +223,7 @@ static char *flags(CarrelVm1 *vm)
 	if (carrel_vm1_get_template(vm))
 		g_strv_builder_add(words, "template");
 	if (carrel_vm1_get_encrypted(vm))
-		g_strv_builder_add(words, "encrypted");
+		g_strv_builder_add(words, carrel_vm1_get_unlocked(vm) ? "encrypted, unlocked" : "encrypted");
 	list = g_strv_builder_end(words);
 	return g_strjoinv(", ", list);
 }
@@ -287,7 +287,8 @@ gboolean cmd_snapshots(Ctl *ctl, char **args, GError **error)
 
 		ctl->result = snapshots ? json_of_value(snapshots) : json_take_array(json_array_new());
 	} else if (!print_snapshots(vm)) {
-		fprintf(stderr, "%s has no snapshots.\n", args[0]);
+		fprintf(stderr, vm_is_locked(vm) ? "%s is encrypted and off: 'carrelctl unlock' it to see its snapshots.\n"
+			: "%s has no snapshots.\n", args[0]);
 	}
 	return TRUE;
 }

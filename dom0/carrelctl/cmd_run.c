@@ -2,20 +2,30 @@
 /* Commands that start and stop VMs and take them back in time. */
 #include "carrelctl.h"
 
+static gboolean add_passphrase(Ctl *ctl, GVariantDict *options, const char *name, GError **error)
+{
+	char *passphrase = passphrase_get(ctl, name ? name : "", FALSE, error);
+
+	if (!passphrase)
+		return FALSE;
+	g_variant_dict_insert(options, "passphrase", "s", passphrase);
+	passphrase_free(passphrase);
+	return TRUE;
+}
+
+gboolean vm_is_locked(CarrelVm1 *vm)
+{
+	return carrel_vm1_get_encrypted(vm) && !carrel_vm1_get_unlocked(vm) && carrel_vm1_get_domain_id(vm) < 0;
+}
+
 static gboolean start_one(Ctl *ctl, CarrelVm1 *vm, GError **error)
 {
 	g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
 	const char *name = carrel_vm1_get_name(vm);
 
 	/* Asked for only when there is something to start. */
-	if (carrel_vm1_get_encrypted(vm) && carrel_vm1_get_domain_id(vm) < 0) {
-		char *passphrase = passphrase_get(ctl, name ? name : "", FALSE, error);
-
-		if (!passphrase)
-			return FALSE;
-		g_variant_dict_insert(&options, "passphrase", "s", passphrase);
-		passphrase_free(passphrase);
-	}
+	if (vm_is_locked(vm) && !add_passphrase(ctl, &options, name, error))
+		return FALSE;
 	if (ctl->opt.paused)
 		g_variant_dict_insert(&options, "paused", "b", TRUE);
 	return ctl_job(ctl, vm, "Start", g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, name, FALSE, error);
@@ -28,6 +38,15 @@ gboolean cmd_start(Ctl *ctl, char **args, GError **error)
 		return FALSE;
 	}
 	return ctl_each_vm(ctl, args, start_one, error);
+}
+
+gboolean cmd_unlock(Ctl *ctl, char **args, GError **error)
+{
+	g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+	g_autoptr(CarrelVm1) vm = ctl_vm(ctl, args[0], error);
+
+	return vm && (!vm_is_locked(vm) || add_passphrase(ctl, &options, args[0], error)) &&
+		ctl_job(ctl, vm, "Unlock", g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, args[0], FALSE, error);
 }
 
 static gboolean job_with_timeout(Ctl *ctl, CarrelVm1 *vm, const char *method, GError **error)
@@ -100,6 +119,16 @@ static gboolean pause_one(Ctl *ctl, CarrelVm1 *vm, GError **error)
 static gboolean unpause_one(Ctl *ctl, CarrelVm1 *vm, GError **error)
 {
 	return call(ctl, vm, "Unpause", error);
+}
+
+static gboolean lock_one(Ctl *ctl, CarrelVm1 *vm, GError **error)
+{
+	return plain_job(ctl, vm, "Lock", error);
+}
+
+gboolean cmd_lock(Ctl *ctl, char **args, GError **error)
+{
+	return ctl_each_vm(ctl, args, lock_one, error);
 }
 
 gboolean cmd_off(Ctl *ctl, char **args, GError **error)

@@ -62,6 +62,8 @@ static const GOptionEntry export_options[] = {
 	END,
 };
 
+static const GOptionEntry unlock_options[] = {PASSPHRASE, END};
+
 static const GOptionEntry start_options[] = {
 	{"paused", 0, 0, G_OPTION_ARG_NONE, O(paused), "Leave it paused before its first instruction", NULL},
 	PASSPHRASE,
@@ -113,6 +115,9 @@ const Command commands[] = {
 	{"unpause", "NAME…", "Let paused VMs go on", NULL, cmd_unpause, {NULL}, 0},
 	{"suspend", "NAME…", "Have the guests suspend themselves, in memory", NULL, cmd_suspend, {job_options}, 0},
 	{"resume", "NAME…", "Wake suspended VMs", NULL, cmd_resume, {job_options}, 0},
+	{"unlock", "NAME", "Open an encrypted VM's disks while it is off", "For snapshots, changes and export; asks for its passphrase. 'lock', or "
+		"a start and its end, closes them.", cmd_unlock, {unlock_options, job_options}, 0},
+	{"lock", "NAME…", "Close what 'unlock' opened", NULL, cmd_lock, {job_options}, 0},
 	{"delete", "NAME…", "Remove VMs with their files, disks and snapshots", NULL, cmd_delete, {delete_options, job_options}, 0},
 	{"clone", "NAME NEW", "Make a second VM with the same disks", "The VM must be off. Disks are shared until written.", cmd_clone,
 		{clone_options, job_options}, 0},

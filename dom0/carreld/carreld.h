@@ -36,6 +36,7 @@ struct Vm {
 	guint64 boot_memory, memory_target, memory_now, demand, started;
 	double moved;            /* when memory_target moved */
 	gint64 crashes[4];       /* the last ones, µs, monotonic */
+	gboolean unlocked;       /* off, and its encrypted volume is open (unlock.c) */
 	gboolean wired;          /* its interfaces are in the network's plan */
 	GPtrArray *wires;        /* Wire, while it runs */
 	Share share;             /* that it has, or is being given; weight 0: that and its cap are to be set */

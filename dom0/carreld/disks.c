@@ -109,9 +109,7 @@ static Work *work_new(Vm *vm, const char *name, GError **error)
 		.disks = g_ptr_array_new_with_free_func(g_free) };
 	if (vm->domain)
 		work->qmp = vm_qmp_path(vm->manager, vm->name);
-	if (vm->file->encrypted && !vm->domain)
-		carrel_fail(error, CARREL_ERROR_STATE, "VM %s is encrypted: its disks can be reached while it runs only", vm->name);
-	else if (collect(vm, work, error))
+	if (!vm_disks_locked(vm, error) && collect(vm, work, error))
 		return work;
 	work_free(work);
 	return NULL;

@@ -7,6 +7,7 @@
 #include "disk/disk.h"
 #include "dispatch.h"
 #include "files.h"
+#include "store.h"
 #include "vm.h"
 
 static const Option options_known[] = { { "title", "s" }, { "colour", "s" }, { "memory-min", "t" }, { "memory-max", "t" },
@@ -98,7 +99,7 @@ static gboolean vault_size(const Make *make, guint64 *size, GError **error)
 
 static gboolean make_vault(Make *make, GError **error)
 {
-	g_autofree char *name = g_strdup_printf("carrel-%s", make->name);
+	g_autofree char *name = vm_volume(make->name);
 	guint64 size;
 
 	if (!make->vault)
@@ -110,7 +111,7 @@ static gboolean make_vault(Make *make, GError **error)
 
 static gboolean close_vault(Make *make, GError **error)
 {
-	g_autofree char *name = g_strdup_printf("carrel-%s", make->name);
+	g_autofree char *name = vm_volume(make->name);
 
 	if (!make->vault_open)
 		return TRUE;
@@ -421,7 +422,9 @@ Job *make_clone(Vm *vm, const char *name, GVariant *options, GError **error)
 /* -- the end of a VM -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
+	Manager *manager;
 	char *name, *dir, *path, *mark, *vault;
+	char *volume; /* to be closed first: it is unlocked; NULL: nothing is, or no more */
 	gboolean keep_disks;
 	GHashTable *others;
 } Delete;
@@ -435,8 +438,20 @@ static void delete_free(gpointer data)
 	g_free(it->path);
 	g_free(it->mark);
 	g_free(it->vault);
+	g_free(it->volume);
 	g_hash_table_unref(it->others);
 	g_free(it);
+}
+
+static gboolean delete_close(Delete *it, GError **error)
+{
+	if (!it->volume)
+		return TRUE;
+	if (!vault_close(it->volume, it->dir, error))
+		return FALSE;
+	store_remove(it->manager, it->name);
+	g_clear_pointer(&it->volume, g_free);
+	return TRUE;
 }
 
 /* Without its file the VM is gone; the mark lets a restarted daemon remove the rest. */
@@ -445,6 +460,8 @@ static gboolean delete_work(Job *job, gpointer data, GError **error)
 	Delete *it = data;
 
 	job_stage(job, -1, "removes it");
+	if (!delete_close(it, error))
+		return FALSE;
 	if (!it->keep_disks && (!disks_free_base(it->others, it->dir, it->name, error) || !files_touch(it->mark, error)))
 		return FALSE;
 	if (g_unlink(it->path) && errno != ENOENT) {
@@ -465,6 +482,8 @@ static void deleted(Job *job, gpointer data, GError *error)
 {
 	Delete *it = data;
 
+	if (!it->volume)
+		vm_set_unlocked(job->vm, FALSE);
 	if (!g_file_test(it->path, G_FILE_TEST_EXISTS))
 		manager_remove(job->manager, job->vm);
 	job_finish(job, error);
@@ -478,9 +497,9 @@ Job *make_delete(Vm *vm, gboolean keep_disks, GError **error)
 	if (!job)
 		return NULL;
 	it = g_new0(Delete, 1);
-	*it = (Delete){ g_strdup(vm->name), g_strdup(vm->dir), manager_vm_file(vm->manager, vm->name),
-		files_mark(vm->manager->state_dir, vm->name), manager_vault_file(vm->manager, vm->name), keep_disks,
-		disks_of_others(vm->manager, vm->name) };
+	*it = (Delete){ vm->manager, g_strdup(vm->name), g_strdup(vm->dir), manager_vm_file(vm->manager, vm->name),
+		files_mark(vm->manager->state_dir, vm->name), manager_vault_file(vm->manager, vm->name),
+		vm->unlocked ? vm_volume(vm->name) : NULL, keep_disks, disks_of_others(vm->manager, vm->name) };
 	job_run(job, delete_work, it, delete_free, deleted);
 	return job;
 }
@@ -489,7 +508,7 @@ static void finish_one(Manager *manager, const char *name)
 {
 	g_autofree char *mark = files_mark(manager->state_dir, name), *path = manager_vm_file(manager, name);
 	g_autofree char *dir = g_build_filename(manager->state_dir, "vms", name, NULL), *vault = manager_vault_file(manager, name);
-	g_autofree char *volume = g_strdup_printf("carrel-%s", name);
+	g_autofree char *volume = vm_volume(name);
 	g_autoptr(GError) error = NULL;
 
 	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {

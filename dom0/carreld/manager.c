@@ -230,8 +230,9 @@ static void load_all(Manager *manager)
 
 		if (g_hash_table_contains(there, vm->name) || vm->job)
 			continue;
-		if (vm->domain)
-			manager_notice(manager, "warning", vm, "%s runs, but its file is gone: it cannot be started again", vm->name);
+		if (vm->domain || vm->unlocked)
+			manager_notice(manager, "warning", vm, "%s %s, but its file is gone: it cannot be started again", vm->name,
+				vm->domain ? "runs" : "is unlocked");
 		else
 			manager_remove(manager, vm);
 	}

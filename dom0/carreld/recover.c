@@ -116,7 +116,7 @@ static void release(Manager *manager)
 		Vm *vm = manager_vm(manager, name);
 		VmFile *file = NULL;
 		g_autoptr(RunRecord) record = store_load(manager, name, &file);
-		g_autofree char *vault = g_strdup_printf("carrel-%s", name), *dir = g_build_filename(manager->state_dir, "vms", name, NULL);
+		g_autofree char *vault = vm_volume(name), *dir = g_build_filename(manager->state_dir, "vms", name, NULL);
 		g_autoptr(GError) error = NULL;
 
 		g_clear_pointer(&file, vmfile_free);

@@ -62,17 +62,11 @@ static Run *run_new(Vm *vm)
 	return run;
 }
 
-static void run_vault_name(const char *vm, char *name, gsize size)
-{
-	g_snprintf(name, size, "carrel-%s", vm);
-}
-
 static gboolean close_vault(Run *run, GError **error)
 {
-	char name[64];
+	g_autofree char *volume = vm_volume(run->name);
 
-	run_vault_name(run->name, name, sizeof(name));
-	return vault_close(name, run->dir, error);
+	return vault_close(volume, run->dir, error);
 }
 
 /* -- start: in a worker ----------------------------------------------------------------------------------------------- */
@@ -87,12 +81,11 @@ static gboolean save(Run *run, const char *phase, GError **error)
 
 static gboolean open_vault(Run *run, GError **error)
 {
-	char name[64];
+	g_autofree char *volume = vm_volume(run->name);
 
 	if (!run->file->encrypted || run->vault_open)
 		return TRUE;
-	run_vault_name(run->name, name, sizeof(name));
-	run->vault_open = vault_open(run->vault_file, name, run->dir, run->passphrase, error);
+	run->vault_open = vault_open(run->vault_file, volume, run->dir, run->passphrase, error);
 	return run->vault_open;
 }
 
@@ -306,6 +299,7 @@ static void started(Job *job, gpointer data, GError *error)
 		} else {
 			vm->wired = FALSE;
 			vm_attached(vm, 0);
+			vm_refresh_snapshots(vm);
 			vm_set_state(vm, VM_OFF, NULL);
 		}
 		job_finish(job, error);
@@ -387,7 +381,7 @@ Job *run_start(Vm *vm, const char *passphrase, gboolean paused, GError **error)
 		carrel_fail(error, CARREL_ERROR_STATE, "VM %s is a template and never runs: make a VM from it", vm->name);
 		return NULL;
 	}
-	if (vm->file->encrypted && !passphrase) {
+	if (vm->file->encrypted && !vm->unlocked && !passphrase) {
 		carrel_fail(error, CARREL_ERROR_DENIED, "VM %s is encrypted: its passphrase is needed", vm->name);
 		return NULL;
 	}
@@ -396,6 +390,8 @@ Job *run_start(Vm *vm, const char *passphrase, gboolean paused, GError **error)
 	job = vm_begin(vm, ACT_START, error);
 	run = run_new(vm);
 	run->passphrase = g_strdup(passphrase);
+	run->vault_open = vm->unlocked;
+	vm_set_unlocked(vm, FALSE); /* the run closes it, however it ends */
 	run->paused = paused;
 	begin_start(job, vm, run);
 	return job;
@@ -435,6 +431,7 @@ static void stopped(Job *job, gpointer data, GError *error)
 	}
 	vm_attached(vm, 0);
 	vm_refresh_disks(vm);
+	vm_refresh_snapshots(vm);
 	if (vm->file)
 		vm_set_state(vm, run->after, run->problem);
 	else

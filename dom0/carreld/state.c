@@ -31,6 +31,8 @@ static const struct {
 	[ACT_CLONE] = { "Clone", IN(OFF) | IN(CRASHED), TRUE },
 	[ACT_EXPORT] = { "Export", IN(OFF) | IN(CRASHED), TRUE },
 	[ACT_CHANGES] = { "ChangedBlocks", IN(OFF) | IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(CRASHED), FALSE },
+	[ACT_UNLOCK] = { "Unlock", IN(OFF) | IN(CRASHED), TRUE },
+	[ACT_LOCK] = { "Lock", IN(OFF) | IN(CRASHED), TRUE },
 };
 
 const char *vm_state_name(VmState state)

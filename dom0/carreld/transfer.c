@@ -350,8 +350,8 @@ static gboolean plan_export(Vm *vm, Transfer *it, GError **error)
 	}
 	if (!it->disks->len)
 		return carrel_fail(error, CARREL_ERROR_INVALID, "VM %s has no disk to export", vm->name);
-	if (vm->file->encrypted)
-		return carrel_fail(error, CARREL_ERROR_UNSUPPORTED, "VM %s is encrypted: its disks cannot be read while it is off", vm->name);
+	if (vm_disks_locked(vm, error))
+		return FALSE;
 	return g_strv_contains(formats_known, it->format) || carrel_fail(error, CARREL_ERROR_INVALID,
 		"format '%s' is not known: ova, qcow2, raw, vhd and vmdk are", it->format);
 }

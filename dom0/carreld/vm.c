@@ -92,6 +92,19 @@ char *vm_qmp_path(Manager *manager, const char *name)
 	return g_build_filename(manager->run_dir, "qmp", file, NULL);
 }
 
+char *vm_volume(const char *name)
+{
+	return g_strdup_printf("carrel-%s", name);
+}
+
+gboolean vm_disks_locked(Vm *vm, GError **error)
+{
+	if (!vm->file->encrypted || vm->domain || vm->unlocked)
+		return FALSE;
+	carrel_fail(error, CARREL_ERROR_STATE, "VM %s is encrypted and off: unlock it to reach its disks, or start it", vm->name);
+	return TRUE;
+}
+
 /* -- properties ------------------------------------------------------------------------------------------------------- */
 
 static const char *format_name(DiskFormat format)
@@ -199,6 +212,7 @@ static void refresh_file(Vm *vm)
 	carrel_vm1_set_autostart(vm->api, file && file->autostart);
 	carrel_vm1_set_template(vm->api, file && file->template);
 	carrel_vm1_set_encrypted(vm->api, file && file->encrypted);
+	carrel_vm1_set_unlocked(vm->api, vm->unlocked);
 	carrel_vm1_set_devices(vm->api, file && file->devices ? (const char *const *)file->devices : none);
 }
 
@@ -222,6 +236,12 @@ void vm_refresh(Vm *vm)
 	carrel_vm1_set_started(vm->api, vm->started);
 	refresh_file(vm);
 	refresh_interfaces(vm);
+}
+
+void vm_set_unlocked(Vm *vm, gboolean unlocked)
+{
+	vm->unlocked = unlocked;
+	carrel_vm1_set_unlocked(vm->api, unlocked);
 }
 
 void vm_set_target(Vm *vm, guint64 bytes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A VM as an object on the bus, and what can be done to it. vm.c: the object; vm_methods.c: its D-Bus methods; run.c: start,
- * stop and what is between; disks.c: snapshots and changes; make.c: new VMs, and the end of old ones. */
+ * stop and what is between; unlock.c: encrypted volumes of VMs that are off; disks.c: snapshots and changes; make.c: new VMs, and the end of old ones. */
 #ifndef CARREL_VM_H
 #define CARREL_VM_H
 
@@ -21,11 +21,14 @@ void vm_refresh(Vm *vm);           /* every property */
 void vm_refresh_watched(Vm *vm);   /* those that its back ends change: Console, Recording */
 void vm_refresh_disks(Vm *vm);
 void vm_refresh_snapshots(Vm *vm);
+void vm_set_unlocked(Vm *vm, gboolean unlocked);
 void vm_set_target(Vm *vm, guint64 bytes);
 void vm_attached(Vm *vm, guint domain); /* it has this domain from now on; 0: none any more */
 const VmFile *vm_effective(Vm *vm);     /* as it runs, else as its file says */
 char *vm_disk_path(const char *dir, const VmDisk *disk);
 char *vm_qmp_path(Manager *manager, const char *name);
+char *vm_volume(const char *name);      /* device-mapper's name of its encrypted volume */
+gboolean vm_disks_locked(Vm *vm, GError **error); /* whether its disks are in a volume that is closed */
 
 /* A job that changes the VM, when its state allows it and nothing else changes it. */
 Job *vm_begin(Vm *vm, VmAction action, GError **error);
@@ -44,6 +47,10 @@ gboolean run_pause(Vm *vm, gboolean on, GError **error);
 void run_stopped(Vm *vm, HvReason reason); /* its domain has stopped */
 void run_vanished(Vm *vm);                 /* its domain is gone */
 void run_force_off_now(Job *job);          /* the pending one */
+
+/* unlock.c. passphrase: wiped after use. */
+Job *unlock(Vm *vm, const char *passphrase, GError **error);
+Job *lock(Vm *vm, GError **error);
 
 /* disks.c */
 Job *disks_snapshot(Vm *vm, const char *name, const char *description, GError **error);

@@ -7,6 +7,7 @@
 #include "vm.h"
 
 static const Option delete_options[] = { { "keep-disks", "b" } };
+static const Option unlock_options[] = { { "passphrase", "s" } };
 static const Option start_options[] = { { "passphrase", "s" }, { "paused", "b" } };
 
 /* The VM of a call; NULL: answered. It may be gone since the call came in. */
@@ -134,6 +135,31 @@ static void method_resume(Manager *manager, GDBusMethodInvocation *invocation, G
 {
 	(void)args;
 	plain(manager, invocation, run_resume);
+}
+
+static void method_unlock(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
+{
+	g_autoptr(GVariant) options = NULL;
+	g_autofree char *passphrase = NULL;
+	GError *error = NULL;
+	Vm *vm = vm_of(manager, invocation);
+	Job *job = NULL;
+
+	if (!vm)
+		return;
+	g_variant_get(args, "(@a{sv})", &options);
+	if (options_check(options, unlock_options, G_N_ELEMENTS(unlock_options), &error)) {
+		g_variant_lookup(options, "passphrase", "s", &passphrase);
+		job = unlock(vm, passphrase, &error);
+	}
+	dispatch_job(invocation, job, error);
+	wipe(g_steal_pointer(&passphrase));
+}
+
+static void method_lock(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
+{
+	(void)args;
+	plain(manager, invocation, lock);
 }
 
 static void method_delete(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
@@ -368,6 +394,8 @@ static const Method methods[] = {
 	{ "handle-unpause", "org.carrel.run", method_unpause },
 	{ "handle-suspend", "org.carrel.run", method_suspend },
 	{ "handle-resume", "org.carrel.run", method_resume },
+	{ "handle-unlock", "org.carrel.run", method_unlock },
+	{ "handle-lock", "org.carrel.run", method_lock },
 	{ "handle-delete", "org.carrel.define", method_delete },
 	{ "handle-snapshot", "org.carrel.define", method_snapshot },
 	{ "handle-revert", "org.carrel.define", method_revert },

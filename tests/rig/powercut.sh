@@ -3,10 +3,12 @@
 # One boot between two power cuts ('carrel rig --cuts N --script tests/rig/powercut.sh'): a guest writes numbered, summed, flushed
 # records to its disk while snapshots, clones and reverts go on, until the rig kills the machine. After the next boot each record
 # that the rig heard of is there, no image is damaged, nothing is half made. The VMs are on a disk of their own that outlives the cuts.
+# With --dom0-cmdline carrel.encrypted the VM is encrypted, and has no clones.
 set -u
 . /mnt/rig/common.sh
 log=/var/log/xen/console/guest-cut.log
 dir=/var/lib/carrel/vms/cut
+grep -qw carrel.encrypted /proc/cmdline && encrypted=yes || encrypted=
 
 fail() {
 	echo "powercut: FAILED: $*"
@@ -17,11 +19,22 @@ fail() {
 	tail -n 5 $log /var/log/xen/qemu-dm-cut.log
 	exit 1
 }
+# with COMMAND…: carrelctl's, which reads the passphrase.
+with() { carrelctl "$@" ${encrypted:+--passphrase-fd 3} 3<<<'correct horse'; }
+unlock() { [ -z "$encrypted" ] || with unlock cut || fail "cannot be unlocked"; }
+lock() { [ -z "$encrypted" ] || carrelctl lock cut || fail "cannot be locked"; }
+define() {
+	if [ -z "$encrypted" ]; then
+		define_guest cut 64M records </dev/null
+	else
+		define_guest tiny 64M records </dev/null && carrelctl set tiny vm template true && with new cut --from tiny
+	fi || fail "is not defined"
+}
 checked() { sed -n 's/.*GUEST-RECORDS good=\([0-9]*\).*/\1/p' $log | sed -n "$1p"; }
 has_checked() { [ -n "$(checked "$1")" ]; }
 # start N: the VM, for the N-th time since this boot; all records up to $acked are there.
 start() {
-	carrelctl start cut || fail "does not start"
+	with start cut || fail "does not start"
 	in_time 200 has_checked "$1" || fail "its guest does not come up"
 	[ "$(checked "$1")" -ge "$acked" ] || fail "record $acked was flushed, good are only those up to $(checked "$1")"
 	echo "powercut: $(checked "$1") records are good, $acked were told of"
@@ -77,14 +90,16 @@ mkdir -p /mnt/data /etc/carrel && mount "$data" /mnt/data && mkdir -p /mnt/data/
 mount --bind /mnt/data/lib /var/lib/carrel && mount --bind /mnt/data/etc /etc/carrel || fail "the VMs' disk is not mounted"
 systemctl start carreld
 in_time 60 carrelctl list || fail "carreld does not answer"
-if carrelctl show cut >/dev/null 2>&1; then check_files; else define_guest cut 64M records </dev/null || fail "is not defined"; fi
+if carrelctl show cut >/dev/null 2>&1; then unlock && check_files && lock; else define; fi
 : >>$log
 start 1
 if [ "$left" = 0 ]; then
 	carrelctl off cut || fail "cannot be forced off"
+	unlock
 	in_time 120 tidied || fail "layers that nothing needs stay: $(spare)"
-	systemctl stop carreld
 	check_files
+	lock
+	systemctl stop carreld
 	exit 0
 fi
 
@@ -106,9 +121,12 @@ while :; do
 		kill $! # none of before is told after this
 		echo "CARREL-CUT-REVERT ${known:-0}"
 		acked=${known:-0}
+		unlock
 		carrelctl revert --yes cut s$n || fail "revert to s$n"
-		carrelctl clone cut copy || fail "clone"
-		carrelctl delete copy --yes || fail "the clone cannot be deleted"
+		if [ -z "$encrypted" ]; then
+			carrelctl clone cut copy || fail "clone"
+			carrelctl delete copy --yes || fail "the clone cannot be deleted"
+		fi
 		life=$((life + 1))
 		tell 0
 		start $life

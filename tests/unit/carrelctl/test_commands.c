@@ -60,6 +60,7 @@ static void test_calls(void)
 		{"changes list work xvda mark-7", "ChangedBlocks('xvda', 'mark-7')"},
 		{"foreground work", "SetForeground(objectpath '/org/carrel/vm/work',)"},
 		{"foreground --none", "SetForeground(objectpath '/',)"},
+		{"lock work", "Lock()"},
 		{"power suspend", "Suspend()"},
 		{"power off", "Shutdown('poweroff',)"},
 		{"power reboot", "Shutdown('reboot',)"},

@@ -106,6 +106,27 @@ static void test_passphrase_fd(void)
 	g_assert_cmpstr(calls, ==, "Start({'passphrase': <'pass word'>},)");
 }
 
+/* What is unlocked needs no passphrase to start. */
+static void test_unlock(void)
+{
+	g_autoptr(Fake) fake = fake_with_vms();
+	g_autoptr(Session) given = shell(fake, FALSE, "echo sesame | %s unlock sealed --passphrase-fd 0", CTL), list = NULL, start = NULL;
+	g_autofree char *calls = NULL, *started = NULL;
+
+	ends(given, 0);
+	calls = fake_calls(fake);
+	g_assert_cmpstr(calls, ==, "Unlock({'passphrase': <'sesame'>},)");
+	carrel_vm1_set_snapshots(fake_vm(fake, "sealed"), g_variant_new_parsed("@a(sst) []"));
+	list = session_ctl(fake, FALSE, "snapshots", "sealed", NULL);
+	ends(list, 0);
+	has(list->err->str, "carrelctl unlock");
+	carrel_vm1_set_unlocked(fake_vm(fake, "sealed"), TRUE);
+	start = session_ctl(fake, FALSE, "start", "sealed", NULL);
+	ends(start, 0);
+	started = fake_calls(fake);
+	g_assert_cmpstr(started, ==, "Start(@a{sv} {},)");
+}
+
 static void test_questions(void)
 {
 	g_autoptr(Fake) fake = fake_with_vms();
@@ -471,6 +492,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/carrelctl/terminal/passphrase-asked", test_passphrase_asked);
 	g_test_add_func("/carrelctl/terminal/passphrase-fd", test_passphrase_fd);
+	g_test_add_func("/carrelctl/terminal/unlock", test_unlock);
 	g_test_add_func("/carrelctl/terminal/questions", test_questions);
 	g_test_add_func("/carrelctl/terminal/colours", test_colours);
 	g_test_add_func("/carrelctl/terminal/console", test_console);

@@ -195,18 +195,40 @@ static void define_template(Rig *rig)
 	vm_do(rig, "base", "Set", g_variant_new("(sss)", "vm", "template", "true"));
 }
 
-TEST(test_encrypted)
+#define RIGHT g_variant_new_parsed("({'passphrase': <'right'>},)")
+
+static char *snapshots_of(Rig *rig, const char *vm)
+{
+	g_autoptr(GVariant) list = vm_property(rig, vm, "Snapshots");
+
+	return g_variant_print(list, FALSE);
+}
+
+static void make_encrypted(Rig *rig)
 {
 	g_autoptr(GVariant) answer = NULL;
-	g_autofree char *job = NULL, *message = NULL, *vaults = NULL;
 	const char *path;
 
 	define_template(rig);
-	g_free(rig_fail(rig, MANAGER, "CreateFromTemplate", g_variant_new_parsed("('safe', 'base', {'encrypted': <true>})"), "Invalid"));
 	answer = rig_call(rig, MANAGER, "CreateFromTemplate",
 		g_variant_new_parsed("('safe', 'base', {'encrypted': <true>, 'passphrase': <'right'>})"));
 	g_variant_get(answer, "(&o)", &path);
 	g_free(job_end(rig, path, NULL));
+}
+
+static gboolean open_now(void)
+{
+	g_autofree char *vaults = fake_text("domains.ini");
+
+	return strstr(vaults, "carrel-safe") != NULL;
+}
+
+TEST(test_encrypted)
+{
+	g_autofree char *job = NULL, *message = NULL;
+
+	make_encrypted(rig);
+	g_free(rig_fail(rig, MANAGER, "CreateFromTemplate", g_variant_new_parsed("('other', 'base', {'encrypted': <true>})"), "Invalid"));
 	assert_clean(rig, "safe");
 	message = vm_fail(rig, "safe", "Start", NO_OPTIONS, "Denied");
 	has(message, "passphrase");
@@ -214,9 +236,8 @@ TEST(test_encrypted)
 	g_free(job_end(rig, job, "Denied"));
 	vm_until(rig, "safe", "off");
 	assert_clean(rig, "safe");
-	vm_run(rig, "safe", "Start", g_variant_new_parsed("({'passphrase': <'right'>},)"));
-	vaults = fake_text("domains.ini");
-	has(vaults, "carrel-safe");
+	vm_run(rig, "safe", "Start", RIGHT);
+	g_assert_true(open_now());
 	/* Its volume stays open under a dead daemon, and is closed when it is found stopped. */
 	kill_and_start(rig);
 	vm_until(rig, "safe", "running");
@@ -225,10 +246,52 @@ TEST(test_encrypted)
 	rig_start(rig);
 	vm_until(rig, "safe", "off");
 	assert_clean(rig, "safe");
-	vm_run(rig, "safe", "Start", g_variant_new_parsed("({'passphrase': <'right'>},)"));
+	vm_run(rig, "safe", "Start", RIGHT);
 	rig_kill(rig, SIGKILL);
 	forget_domain("safe");
 	rig_start(rig);
+	assert_clean(rig, "safe");
+}
+
+/* Off, its disks are worked on as another's while it is unlocked; whoever starts, deletes or forgets it locks it. */
+TEST(test_unlock)
+{
+	g_autofree char *job = NULL, *message = NULL, *list = NULL;
+
+	make_encrypted(rig);
+	g_free(vm_fail(rig, "base", "Unlock", RIGHT, "State"));
+	g_free(vm_fail(rig, "safe", "Unlock", NO_OPTIONS, "Denied"));
+	g_free(vm_fail(rig, "safe", "Lock", NULL, "State"));
+	message = vm_fail(rig, "safe", "Snapshot", g_variant_new("(ss)", "one", ""), "State");
+	has(message, "unlock it");
+	job = vm_job(rig, "safe", "Unlock", g_variant_new_parsed("({'passphrase': <'wrong'>},)"));
+	g_free(job_end(rig, job, "Denied"));
+	assert_clean(rig, "safe");
+	vm_run(rig, "safe", "Unlock", RIGHT);
+	g_assert_true(open_now());
+	g_free(vm_fail(rig, "safe", "Unlock", RIGHT, "State"));
+	vm_run(rig, "safe", "Snapshot", g_variant_new("(ss)", "one", ""));
+	vm_run(rig, "safe", "Revert", g_variant_new("(s)", "one"));
+	list = snapshots_of(rig, "safe");
+	has(list, "'one'");
+	vm_run(rig, "safe", "Lock", NULL);
+	assert_clean(rig, "safe");
+	/* A start takes it over, without asking again; it is closed after. */
+	vm_run(rig, "safe", "Unlock", RIGHT);
+	vm_run(rig, "safe", "Start", NO_OPTIONS);
+	g_free(vm_fail(rig, "safe", "Lock", NULL, "State"));
+	vm_run(rig, "safe", "ForceOff", NULL);
+	vm_until(rig, "safe", "off");
+	assert_clean(rig, "safe");
+	/* A killed daemon's successor closes it. */
+	vm_run(rig, "safe", "Unlock", RIGHT);
+	kill_and_start(rig);
+	g_assert_false(open_now());
+	vm_until(rig, "safe", "off");
+	g_free(vm_fail(rig, "safe", "Lock", NULL, "State"));
+	/* So does a deletion, and its end. */
+	vm_run(rig, "safe", "Unlock", RIGHT);
+	vm_run(rig, "safe", "Delete", NO_OPTIONS);
 	assert_clean(rig, "safe");
 }
 
@@ -334,6 +397,7 @@ int main(int argc, char **argv)
 	ADD(test_stopping);
 	ADD(test_any_moment);
 	ADD(test_encrypted);
+	ADD(test_unlock);
 	ADD(test_half_made);
 	ADD(test_foreign_domains);
 	ADD(test_file_gone);

@@ -116,13 +116,17 @@ static void take_settings(Ui *ui, GtkWidget *stage)
 		take(stage, name);
 	}
 	ui_sheets_close(ui);
+	sheet = vm_settings_sheet(ui, ui_model_vm_named(ui->model, "bank"));
+	gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(find(sheet->panel, GTK_TYPE_RADIO_BUTTON, tabs[3])), TRUE);
+	take(stage, "settings-locked");
+	ui_sheets_close(ui);
 	machine_sheet(ui);
 	take(stage, "machine");
 	ui_sheets_close(ui);
 	power_sheet(ui);
 	take(stage, "power");
 	ui_sheets_close(ui);
-	passphrase_sheet(ui, ui_model_vm_named(ui->model, "bank"));
+	passphrase_sheet(ui, ui_model_vm_named(ui->model, "bank"), "Start");
 	take(stage, "passphrase");
 	ui_sheets_close(ui);
 	vm_delete(ui, ui_model_vm_named(ui->model, "bank"));

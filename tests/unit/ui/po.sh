@@ -10,7 +10,7 @@ complain() {
 	echo "$1" >&2
 	bad=1
 }
-xgettext --from-code=UTF-8 --add-comments=TRANSLATORS -k_ -kN_ --no-location -f ui/po/POTFILES -o "$tmp/now.pot"
+xgettext --msgid-bugs-address="the Carrel authors" --from-code=UTF-8 --add-comments=TRANSLATORS -k_ -kN_ --no-location -f ui/po/POTFILES -o "$tmp/now.pot"
 if [ "${2:-}" = --update ]; then
 	for po in ui/po/*.po; do
 		msgmerge --quiet --no-fuzzy-matching --no-location "$po" "$tmp/now.pot" | msgattrib --no-obsolete -o "$po" -

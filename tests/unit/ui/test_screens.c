@@ -544,6 +544,12 @@ static void test_snapshots(Fixture *f, gconstpointer data)
 	carrel_vm1_set_snapshots(CARREL_VM1(bank), one);
 	Sheet *sheet = vm_settings_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"));
 	click(sheet->panel, "Snapshots");
+	g_assert_false(says(sheet->panel, "<b>First</b>")); /* its disks are locked */
+	click(sheet->panel, "Unlock");
+	type_into(panel(f), "Passphrase", "correct horse");
+	click(panel(f), "Unlock");
+	g_assert_true(called(f, "bank.Unlock({'passphrase': <'correct horse'>},)"));
+	carrel_vm1_set_unlocked(CARREL_VM1(bank), TRUE);
 	WAIT_FOR(says(sheet->panel, "<b>First</b>"));
 	click(sheet->panel, "Go back to <b>First</b>");
 	click(panel(f), "Go back");
@@ -555,6 +561,8 @@ static void test_snapshots(Fixture *f, gconstpointer data)
 	click(sheet->panel, "Take a snapshot");
 	WAIT_FOR(f->fake->calls->len == 1);
 	g_assert_true(g_str_has_prefix(f->fake->calls->pdata[0], "bank.Snapshot('20") && strstr(f->fake->calls->pdata[0], "'Before')"));
+	click(sheet->panel, "Lock");
+	g_assert_true(called(f, "bank.Lock"));
 	fake_remove(f->fake, CARREL_VM1(bank)); /* deleted elsewhere */
 	WAIT_FOR(!f->ui->sheets);
 }
@@ -639,7 +647,7 @@ static void test_names(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(tab_stops(f, panel(f)), >=, 4);
 	new_vm_sheet(f->ui);
 	g_assert_cmpuint(check_names(panel(f), "new"), >=, 15);
-	passphrase_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"));
+	passphrase_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"), "Unlock");
 	check_names(panel(f), "passphrase");
 	vm_delete(f->ui, ui_model_vm_named(f->ui->model, "bank"));
 	check_names(panel(f), "question");
