@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A VM as an object on the bus, and what can be done to it. vm.c: the object; vm_methods.c: its D-Bus methods; run.c: start,
- * stop and what is between; unlock.c: encrypted volumes of VMs that are off; disks.c: snapshots and changes; make.c: new VMs, and the end of old ones. */
+ * stop and what is between; unlock.c: encrypted volumes of VMs that are off; disks.c: snapshots and changes; make.c: new VMs,
+ * and the end of old ones. */
 #ifndef CARREL_VM_H
 #define CARREL_VM_H
 
