@@ -61,8 +61,8 @@ static void adopt(Manager *manager, Vm *vm, const HvDomain *domain)
 	vm->started = record ? record->started : 0;
 	g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	vm->wires = record ? g_steal_pointer(&record->wires) : NULL;
-	vm->unsure = TRUE;
 	vm_attached(vm, domain->id);
+	vm->unsure = TRUE;
 	if (vm->running->play || vm->running->record)
 		sound_start(manager, vm->name, domain->id, FALSE);
 	vm_set_state(vm, state_of(domain), NULL);

@@ -270,6 +270,10 @@ void vm_attached(Vm *vm, guint domain)
 		hv->ops->watch_domain(hv, vm->domain, FALSE);
 	if (domain && vm->domain != domain)
 		hv->ops->watch_domain(hv, domain, TRUE);
+	if (vm->domain != domain) {
+		vm->share = (Share){ 0 }; /* also when it has just been started again */
+		vm->unsure = FALSE;
+	}
 	vm->domain = domain;
 	vm->coming = 0;
 	vm->half_asleep = FALSE;
@@ -277,8 +281,6 @@ void vm_attached(Vm *vm, guint domain)
 		sound_stop(vm->manager, vm->name);
 		vm->started = vm->demand = vm->memory_now = 0;
 		vm->moved = -1e9;
-		vm->share = (Share){ 0 };
-		vm->unsure = FALSE;
 		g_clear_pointer(&vm->running, vmfile_free);
 		g_clear_pointer(&vm->wires, g_ptr_array_unref);
 	}

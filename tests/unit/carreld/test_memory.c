@@ -166,6 +166,25 @@ TEST(test_shares)
 	until("work", "nice", SHARE_BACKGROUND_NICE);
 }
 
+/* A guest that restarts gets a new domain and a new disk server, which know nothing of shares. */
+TEST(test_shares_restart)
+{
+	guint work, play;
+
+	two_with_capacity(rig);
+	until("play", "nice", SHARE_BACKGROUND_NICE);
+	until("work", "weight", 65535);
+	work = fake_running("work");
+	play = fake_running("play");
+	fake_reason("work", "reboot");
+	fake_reason("play", "reboot");
+	while (fake_running("work") == work || fake_running("play") == play || !fake_running("work") || !fake_running("play"))
+		g_usleep(5000);
+	until("work", "weight", 65535);
+	until("play", "nice", SHARE_BACKGROUND_NICE);
+	until("play", "disk-bps", 20000000);
+}
+
 /* What the daemon that was killed had set is put right by the next, whatever is on screen then. */
 TEST(test_shares_found)
 {
@@ -241,6 +260,7 @@ int main(int argc, char **argv)
 	ADD(test_foreground);
 	ADD(test_shares);
 	ADD(test_shares_found);
+	ADD(test_shares_restart);
 	ADD(test_balance);
 	ADD(test_idle);
 	return g_test_run();
