@@ -34,6 +34,7 @@ typedef struct {
 	guint domain;
 	char *name, *qmp;
 	GPtrArray *disks; /* images that its QEMU serves */
+	guint kernel;     /* how many disks the kernel serves */
 	Share share;
 } DiskWork;
 
@@ -52,7 +53,7 @@ static void disk_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 {
 	const DiskWork *work = data;
 	gboolean ok = TRUE;
-	g_autoptr(GError) rank = NULL;
+	g_autoptr(GError) rank = NULL, kernel = NULL;
 
 	(void)source, (void)cancellable;
 	for (guint i = 0; i < work->disks->len; i++) {
@@ -63,9 +64,13 @@ static void disk_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 			g_message("VM %s: disk %s keeps its share: %s", work->name, (char *)work->disks->pdata[i], error->message);
 		}
 	}
-	if (!disk_rank(work->qmp, work->share.nice, &rank)) {
+	if (work->disks->len && !disk_rank(work->qmp, work->share.nice, &rank)) {
 		ok = FALSE;
 		g_message("VM %s: its disks keep their rank: %s", work->name, rank->message);
+	}
+	if (work->kernel && !disk_rank_kernel(work->domain, work->kernel, work->share.nice, &kernel)) {
+		ok = FALSE;
+		g_debug("VM %s: %s", work->name, kernel->message);
 	}
 	g_task_return_boolean(task, ok);
 }
@@ -105,15 +110,17 @@ static void share_disks(Vm *vm)
 		return;
 	work = g_new0(DiskWork, 1);
 	*work = (DiskWork){ vm_ref(vm), vm->domain, g_strdup(vm->name), vm_qmp_path(vm->manager, vm->name),
-		g_ptr_array_new_with_free_func(g_free), vm->share };
+		g_ptr_array_new_with_free_func(g_free), 0, vm->share };
 	for (guint i = 0; i < file->disks->len; i++) {
 		const VmDisk *disk = file->disks->pdata[i];
 
 		if (disk->format == DISK_QCOW2)
 			g_ptr_array_add(work->disks, vm_disk_path(vm->dir, disk));
+		else
+			work->kernel++;
 	}
 	vm->unsure = FALSE;
-	if (!work->disks->len) {
+	if (!file->disks->len) {
 		disk_work_free(work);
 		return;
 	}

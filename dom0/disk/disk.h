@@ -92,4 +92,7 @@ gboolean vault_change(const char *file, const char *old_passphrase, const char *
 gboolean disk_throttle(const char *qmp, const char *disk, guint64 bytes_per_second, guint64 requests_per_second, GError **error);
 /* What the service domain's scheduler gives the QEMU that serves a VM's disks: nice, from -20, first, to 19 (sched(7)). */
 gboolean disk_rank(const char *qmp, int nice, GError **error);
+/* The same for the kernel's back end, which serves so many raw files and block devices of that domain. NOT_FOUND: the guest has not
+ * connected all of them yet; those that it has are ranked. */
+gboolean disk_rank_kernel(guint domain, guint disks, int nice, GError **error);
 #endif

@@ -3,6 +3,7 @@
 #include "internal.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -77,4 +78,40 @@ gboolean disk_rank(const char *socket, int nice, GError **error)
 		if (setpriority(PRIO_PROCESS, (id_t)g_ascii_strtoull(thread, NULL, 10), nice) && errno != ESRCH)
 			return file_error(error, path, "set the priority of", errno);
 	return TRUE;
+}
+
+/* The disk that this thread serves for the domain, NULL: none. xen-blkback calls its threads DOMAIN.DISK-RING. */
+static char *served(const char *pid, const char *prefix)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%s/comm", pid), *comm = NULL;
+	const char *ring;
+
+	if (!g_ascii_isdigit(*pid) || !g_file_get_contents(path, &comm, NULL, NULL) || !g_str_has_prefix(comm, prefix))
+		return NULL;
+	ring = strchr(comm, '-');
+	return ring ? g_strndup(comm + strlen(prefix), (gsize)(ring - comm) - strlen(prefix)) : NULL;
+}
+
+gboolean disk_rank_kernel(guint domain, guint disks, int nice, GError **error)
+{
+	g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *prefix = g_strdup_printf("%u.", domain);
+	g_autoptr(GDir) processes = g_dir_open("/proc", 0, error);
+	const char *pid;
+
+	if (!processes)
+		return FALSE;
+	while ((pid = g_dir_read_name(processes))) {
+		char *disk = served(pid, prefix);
+
+		if (!disk)
+			continue;
+		g_hash_table_add(found, disk);
+		if (setpriority(PRIO_PROCESS, (id_t)g_ascii_strtoull(pid, NULL, 10), nice) && errno != ESRCH)
+			return file_error(error, disk, "set the priority of its back end", errno);
+	}
+	if (g_hash_table_size(found) >= disks)
+		return TRUE;
+	g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "the guest has connected %u of %u disks", g_hash_table_size(found), disks);
+	return FALSE;
 }

@@ -33,6 +33,9 @@ holds() { [ "$(dd if="$1" bs=1M count=16 2>/dev/null | md5sum)" = "$(pattern "$2
 used() { du -k "$1" | cut -f1; }
 smaller() { [ "$(used "$1")" -lt "$2" ]; }
 address() { carrelctl show "$1" | awk '$1 == "eth0" {print $NF}'; }
+# The lowest rank that the kernel's back end of the VM's disks has.
+back_end_nice() { cat /proc/[0-9]*/stat 2>/dev/null | awk -v n="($(xl domid "$1").xvd" 'index($2, n) == 1 {print $19}' | sort -n | tail -n 1; }
+ranked() { [ "$(back_end_nice "$1")" = "$2" ]; }
 state() { carrelctl show "$1" | awk '$1 == "State" {print $2}'; }
 
 no_desk
@@ -93,7 +96,12 @@ in_guest thin "echo awake | dd of=/dev/xvda bs=512 seek=70000 conv=notrunc,fsync
 in_guest thin blkdiscard -l 8388608 /dev/xvda || fail "thin cannot discard"
 until_ok 60 "what was discarded of an image is free again" smaller $vms/thin/xvda.qcow2 $((before - 8000))
 write thin xvda second || fail "thin cannot write what it discarded"
-carrelctl shutdown thin || fail "shutdown thin"
+start plain
+carrelctl foreground thin || fail "foreground"
+until_ok 60 "the kernel's back end of the one in the background comes last" ranked plain 13
+carrelctl foreground plain || fail "foreground"
+until_ok 60 "and first on screen" ranked plain 0
+carrelctl foreground --none && carrelctl shutdown plain thin || fail "shutdown"
 
 carrelctl export thin /root/thin.ova || fail "export"
 carrelctl import again /root/thin.ova --memory-max 128M || fail "import"

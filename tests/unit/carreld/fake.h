@@ -2,9 +2,11 @@
 /* A machine in a directory, shared by the daemon under test and the test: domains, networks, volumes, what was asked of the
  * machine. Every access is under a lock, so either side may be killed at any moment.
  *
- * domains.ini: [machine] total; [N] uuid, mark, name, paused, shutdown, reason, screens, play, record, served (by the desk), memory, target, weight, cap, demand, disk-bps, nice (of its disk server)
- * [behaviour]: build-ms (before a new domain has memory), create-ms (after), destroy-ms, create-fails, deaf (guests answer nothing), view-ms (how long a screen is waited for), stiff (guests give no memory back), crash-boot,
- * share-ms (before a disk server has its share), share-fails */
+ * domains.ini: [machine] total; [N] uuid, mark, name, paused, shutdown, reason, screens, play, record, served (by the desk),
+ * memory, target, weight, cap, demand, disk-bps, nice (of its disk server), kernel-nice (of the kernel's: times 100, and its disks)
+ * [behaviour]: build-ms (before a new domain has memory), create-ms (after), destroy-ms, create-fails, deaf (guests answer nothing),
+ * view-ms (how long a screen is waited for), stiff (guests give no memory back), crash-boot, share-ms (before a disk server has its
+ * share), share-fails */
 #ifndef CARREL_FAKE_H
 #define CARREL_FAKE_H
 

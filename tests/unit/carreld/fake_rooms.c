@@ -168,18 +168,27 @@ gboolean vault_close(const char *name, const char *mountpoint, GError **error)
 
 /* -- shares of the disk ----------------------------------------------------------------------------------------------- */
 
-static gboolean share_note(const char *qmp, const char *key, guint64 value, GError **error)
+static guint domain_of(const char *qmp)
 {
-	g_autofree char *file = g_path_get_basename(qmp), *vm = g_strndup(file, strlen(file) - strlen(".qmp")), *group = NULL;
+	g_autofree char *file = g_path_get_basename(qmp), *vm = g_strndup(file, strlen(file) - strlen(".qmp"));
+	Fake *fake = fake_open();
+	guint domain = fake_domain(fake, vm);
+
+	fake_close(fake, FALSE);
+	return domain;
+}
+
+static gboolean share_note(guint domain, const char *key, guint64 value, GError **error)
+{
+	g_autofree char *group = NULL;
 	Fake *fake = fake_open();
 	gulong wait = fake_number(fake, "behaviour", "share-ms") * 1000;
-	guint domain = fake_domain(fake, vm);
 	gboolean ok = domain && !fake_number(fake, "behaviour", "share-fails");
 
 	fake_close(fake, FALSE);
 	g_usleep(wait);
 	if (!ok) {
-		g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "%s: nobody answers", qmp);
+		g_set_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND, "domain %u: nobody answers", domain);
 		return FALSE;
 	}
 	fake = fake_open();
@@ -192,10 +201,15 @@ static gboolean share_note(const char *qmp, const char *key, guint64 value, GErr
 gboolean disk_throttle(const char *qmp, const char *disk, guint64 bytes_per_second, guint64 requests_per_second, GError **error)
 {
 	(void)disk, (void)requests_per_second;
-	return share_note(qmp, "disk-bps", bytes_per_second, error);
+	return share_note(domain_of(qmp), "disk-bps", bytes_per_second, error);
 }
 
 gboolean disk_rank(const char *qmp, int nice, GError **error)
 {
-	return share_note(qmp, "nice", nice, error);
+	return share_note(domain_of(qmp), "nice", nice, error);
+}
+
+gboolean disk_rank_kernel(guint domain, guint disks, int nice, GError **error)
+{
+	return share_note(domain, "kernel-nice", nice * 100 + disks, error);
 }

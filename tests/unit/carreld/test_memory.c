@@ -128,13 +128,15 @@ static void until_net_has(const char *part)
 
 static void two_with_capacity(Rig *rig)
 {
-	g_autofree char *path = g_build_filename(rig->config, "carreld.conf", NULL);
+	g_autofree char *path = g_build_filename(rig->config, "carreld.conf", NULL), *raw = NULL;
 
 	g_assert_true(g_file_set_contents(path, "[machine]\ndisk-bandwidth=100000000\nnetwork-bandwidth=50000000\n", -1, NULL));
 	rig_kill(rig, SIGTERM);
 	rig_start(rig);
 	vm_define(rig, "work", NULL);
-	vm_define(rig, "play", NULL);
+	vm_define(rig, "play", "[disk xvdb]\nfile=raw.img\nformat=raw\n");
+	raw = g_build_filename(rig->state, "vms/play/raw.img", NULL);
+	g_assert_true(g_file_set_contents(raw, "", 0, NULL));
 	vm_run(rig, "work", "Start", NO_OPTIONS);
 	put_on_screen(rig, "work");
 	vm_run(rig, "play", "Start", NO_OPTIONS);
@@ -147,6 +149,7 @@ TEST(test_shares)
 	two_with_capacity(rig);
 	until("play", "disk-bps", 20000000);
 	until("play", "nice", SHARE_BACKGROUND_NICE);
+	until("play", "kernel-nice", SHARE_BACKGROUND_NICE * 100 + 1);
 	until_net_has("play/eth0 in=10000000");
 	g_assert_cmpuint(fake_get("work", "disk-bps"), ==, 0);
 	fake_set("behaviour", "share-ms", 300);

@@ -3,12 +3,15 @@
  * are. */
 #include "common.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
@@ -315,6 +318,55 @@ static void test_rank(void)
 	remove_dir(dir);
 }
 
+/* A process in the place of a back end's kernel thread, which is known by its name. */
+static GPid play_thread(const char *name)
+{
+	GPid pid = fork();
+
+	g_assert_cmpint(pid, >=, 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, name);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static int nice_of(GPid pid)
+{
+	return getpriority(PRIO_PROCESS, (id_t)pid);
+}
+
+static gboolean named(GPid pid, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid), *comm = NULL;
+
+	return g_file_get_contents(path, &comm, NULL, NULL) && g_str_has_prefix(comm, name);
+}
+
+static void test_rank_kernel(void)
+{
+	static const char *const names[] = {"40771.xvdb-0", "40771.xvdb-1", "40771.xvdc-0", "4077.xvdb-0", "40771.xvdd"};
+	GPid pids[G_N_ELEMENTS(names)];
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		pids[i] = play_thread(names[i]);
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		while (!named(pids[i], names[i]))
+			g_usleep(1000);
+	assert_works(disk_rank_kernel(40771, 2, 13, &error));
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(nice_of(pids[i]), ==, i < 3 ? 13 : 0);
+	assert_fails(disk_rank_kernel(40771, 3, 0, &error), DISK_ERROR_NOT_FOUND);
+	g_assert_cmpint(nice_of(pids[2]), ==, 0);
+	assert_fails(disk_rank_kernel(40772, 1, 13, &error), DISK_ERROR_NOT_FOUND);
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+}
+
 /* A chain that bites its tail, and answers of other types than promised. */
 static void test_lies(void)
 {
@@ -397,6 +449,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/disk/qmp/hostile", test_hostile);
 	g_test_add_func("/disk/qmp/throttle", test_throttle);
 	g_test_add_func("/disk/qmp/rank", test_rank);
+	g_test_add_func("/disk/qmp/rank-kernel", test_rank_kernel);
 	g_test_add_func("/disk/qmp/lies", test_lies);
 	g_test_add_func("/disk/qmp/stall", test_stall);
 	return g_test_run();
