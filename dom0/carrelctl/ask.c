@@ -103,9 +103,9 @@ static gboolean ask_secret(int tty, const char *prompt, char *secret, GError **e
 	return check_secret(length, secret, "the terminal", error);
 }
 
-static gboolean ask_passphrase(const char *vm, gboolean confirm, char *secret, GError **error)
+static gboolean ask_passphrase(const char *what, const char *vm, gboolean confirm, char *secret, GError **error)
 {
-	g_autofree char *safe = text_safe(vm), *prompt = g_strdup_printf("Passphrase of %s: ", safe);
+	g_autofree char *safe = text_safe(vm), *prompt = g_strdup_printf("%s of %s: ", what, safe);
 	char again[SECRET_MAX] = "";
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	gboolean ok;
@@ -127,7 +127,7 @@ static gboolean ask_passphrase(const char *vm, gboolean confirm, char *secret, G
 	return ok;
 }
 
-char *passphrase_get(Ctl *ctl, const char *vm, gboolean confirm, GError **error)
+static char *get(Ctl *ctl, const char *what, const char *vm, gboolean confirm, GError **error)
 {
 	char *secret = g_malloc0(SECRET_MAX);
 	gboolean ok;
@@ -137,12 +137,22 @@ char *passphrase_get(Ctl *ctl, const char *vm, gboolean confirm, GError **error)
 
 		ok = check_secret(read_line(ctl->opt.passphrase_fd, secret, SECRET_MAX), secret, where, error);
 	} else {
-		ok = ask_passphrase(vm, confirm, secret, error);
+		ok = ask_passphrase(what, vm, confirm, secret, error);
 	}
 	if (ok)
 		return secret;
 	passphrase_free(secret);
 	return NULL;
+}
+
+char *passphrase_get(Ctl *ctl, const char *vm, gboolean confirm, GError **error)
+{
+	return get(ctl, "Passphrase", vm, confirm, error);
+}
+
+char *passphrase_get_new(Ctl *ctl, const char *vm, GError **error)
+{
+	return get(ctl, "New passphrase", vm, TRUE, error);
 }
 
 void passphrase_free(char *passphrase)

@@ -103,6 +103,7 @@ gboolean ctl_job(Ctl *ctl, gpointer proxy, const char *method, GVariant *args, G
 /* ask.c */
 /* From --passphrase-fd, or asked on the terminal without echo, twice when confirm. Free with passphrase_free. */
 char *passphrase_get(Ctl *ctl, const char *vm, gboolean confirm, GError **error);
+char *passphrase_get_new(Ctl *ctl, const char *vm, GError **error); /* one in its place, twice */
 void passphrase_free(char *passphrase);
 /* Asks yes or no on the terminal; without one fails with a usage error that names --yes. */
 gboolean ask_sure(Ctl *ctl, const char *question, GError **error);
@@ -147,7 +148,7 @@ JsonNode *json_take_array(JsonArray *array);
 typedef gboolean CommandFunc(Ctl *ctl, char **args, GError **error);
 CommandFunc cmd_list, cmd_templates, cmd_show, cmd_snapshots, cmd_stats, cmd_jobs;
 CommandFunc cmd_new, cmd_import, cmd_export, cmd_clone, cmd_delete;
-CommandFunc cmd_start, cmd_shutdown, cmd_reboot, cmd_off, cmd_pause, cmd_unpause, cmd_suspend, cmd_resume, cmd_unlock, cmd_lock;
+CommandFunc cmd_start, cmd_shutdown, cmd_reboot, cmd_off, cmd_pause, cmd_unpause, cmd_suspend, cmd_resume, cmd_unlock, cmd_lock, cmd_passphrase;
 CommandFunc cmd_snapshot, cmd_revert, cmd_snapshot_delete, cmd_changes;
 CommandFunc cmd_get, cmd_set, cmd_edit, cmd_console, cmd_watch;
 CommandFunc cmd_foreground, cmd_power, cmd_reload, cmd_cancel, cmd_help, cmd_complete;

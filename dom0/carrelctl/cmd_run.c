@@ -49,6 +49,23 @@ gboolean cmd_unlock(Ctl *ctl, char **args, GError **error)
 		ctl_job(ctl, vm, "Unlock", g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, args[0], FALSE, error);
 }
 
+gboolean cmd_passphrase(Ctl *ctl, char **args, GError **error)
+{
+	g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+	g_autoptr(CarrelVm1) vm = ctl_vm(ctl, args[0], error);
+	char *fresh;
+
+	if (!vm || (carrel_vm1_get_encrypted(vm) && !add_passphrase(ctl, &options, args[0], error)))
+		return FALSE;
+	if (carrel_vm1_get_encrypted(vm)) {
+		if (!(fresh = passphrase_get_new(ctl, args[0], error)))
+			return FALSE;
+		g_variant_dict_insert(&options, "new-passphrase", "s", fresh);
+		passphrase_free(fresh);
+	}
+	return ctl_job(ctl, vm, "ChangePassphrase", g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, args[0], FALSE, error);
+}
+
 static gboolean job_with_timeout(Ctl *ctl, CarrelVm1 *vm, const char *method, GError **error)
 {
 	guint timeout = ctl->opt.timeout < 0 ? 0 : (guint)ctl->opt.timeout;

@@ -118,6 +118,8 @@ const Command commands[] = {
 	{"unlock", "NAME", "Open an encrypted VM's disks while it is off", "For snapshots, changes and export; asks for its passphrase. 'lock', or "
 		"a start and its end, closes them.", cmd_unlock, {unlock_options, job_options}, 0},
 	{"lock", "NAME…", "Close what 'unlock' opened", NULL, cmd_lock, {job_options}, 0},
+	{"passphrase", "NAME", "Change an encrypted VM's passphrase", "Asks for the old one and for the new one; --passphrase-fd has a line for each. "
+		"It may run.", cmd_passphrase, {unlock_options, job_options}, 0},
 	{"delete", "NAME…", "Remove VMs with their files, disks and snapshots", NULL, cmd_delete, {delete_options, job_options}, 0},
 	{"clone", "NAME NEW", "Make a second VM with the same disks", "The VM must be off. Disks are shared until written.", cmd_clone,
 		{clone_options, job_options}, 0},

@@ -33,6 +33,7 @@ static const struct {
 	[ACT_CHANGES] = { "ChangedBlocks", IN(OFF) | IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(CRASHED), FALSE },
 	[ACT_UNLOCK] = { "Unlock", IN(OFF) | IN(CRASHED), TRUE },
 	[ACT_LOCK] = { "Lock", IN(OFF) | IN(CRASHED), TRUE },
+	[ACT_PASSPHRASE] = { "ChangePassphrase", IN(OFF) | IN(RUNNING) | IN(PAUSED) | IN(SUSPENDED) | IN(CRASHED), FALSE },
 };
 
 const char *vm_state_name(VmState state)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The encrypted volume of a VM that is off, opened so that its disks can be worked on. Its record in the run directory lets a
- * restarted daemon close it. */
+ * restarted daemon close it. And the volume's passphrase. */
 #include "disk/disk.h"
 #include "store.h"
 #include "vm.h"
 
 typedef struct {
 	Manager *manager;
-	char *name, *dir, *vault, *volume, *passphrase;
+	char *name, *dir, *vault, *volume, *passphrase, *fresh;
 	VmFile *file;
 } Unlock;
 
@@ -20,6 +20,7 @@ static void unlock_free(gpointer data)
 	g_free(it->vault);
 	g_free(it->volume);
 	wipe(it->passphrase);
+	wipe(it->fresh);
 	vmfile_free(it->file);
 	g_free(it);
 }
@@ -29,8 +30,13 @@ static Unlock *unlock_new(Vm *vm, const char *passphrase)
 	Unlock *it = g_new0(Unlock, 1);
 
 	*it = (Unlock){ vm->manager, g_strdup(vm->name), g_strdup(vm->dir), manager_vault_file(vm->manager, vm->name),
-		vm_volume(vm->name), g_strdup(passphrase), vmfile_copy(vm->file) };
+		vm_volume(vm->name), g_strdup(passphrase), NULL, vmfile_copy(vm->file) };
 	return it;
+}
+
+static gboolean need_passphrase(Vm *vm, const char *passphrase, GError **error)
+{
+	return passphrase || carrel_fail(error, CARREL_ERROR_DENIED, "VM %s is encrypted: its passphrase is needed", vm->name);
 }
 
 static gboolean close_volume(Unlock *it, GError **error)
@@ -87,10 +93,8 @@ Job *unlock(Vm *vm, const char *passphrase, GError **error)
 		carrel_fail(error, CARREL_ERROR_STATE, "VM %s is %s", vm->name, vm->unlocked ? "unlocked already" : "not encrypted");
 		return NULL;
 	}
-	if (!passphrase) {
-		carrel_fail(error, CARREL_ERROR_DENIED, "VM %s is encrypted: its passphrase is needed", vm->name);
+	if (!need_passphrase(vm, passphrase, error))
 		return NULL;
-	}
 	job = vm_begin(vm, ACT_UNLOCK, error);
 	job_run(job, unlock_work, unlock_new(vm, passphrase), unlock_free, unlocked);
 	return job;
@@ -122,5 +126,39 @@ Job *lock(Vm *vm, GError **error)
 	}
 	job = vm_begin(vm, ACT_LOCK, error);
 	job_run(job, lock_work, unlock_new(vm, NULL), unlock_free, locked);
+	return job;
+}
+
+/* -- passphrase ------------------------------------------------------------------------------------------------------- */
+
+static gboolean change_work(Job *job, gpointer data, GError **error)
+{
+	Unlock *it = data;
+
+	job_stage(job, -1, "changes its passphrase");
+	return vault_change(it->vault, it->passphrase, it->fresh, error);
+}
+
+Job *change_passphrase(Vm *vm, const char *passphrase, const char *fresh, GError **error)
+{
+	Unlock *it;
+	Job *job;
+
+	if (!vm_allows(vm, ACT_PASSPHRASE, error))
+		return NULL;
+	if (!vm->file->encrypted) {
+		carrel_fail(error, CARREL_ERROR_STATE, "VM %s is not encrypted", vm->name);
+		return NULL;
+	}
+	if (!need_passphrase(vm, passphrase, error))
+		return NULL;
+	if (!fresh) {
+		carrel_fail(error, CARREL_ERROR_INVALID, "option new-passphrase is missing");
+		return NULL;
+	}
+	job = vm_begin(vm, ACT_PASSPHRASE, error);
+	it = unlock_new(vm, passphrase);
+	it->fresh = g_strdup(fresh);
+	job_run(job, change_work, it, unlock_free, NULL);
 	return job;
 }

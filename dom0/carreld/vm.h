@@ -49,9 +49,10 @@ void run_stopped(Vm *vm, HvReason reason); /* its domain has stopped */
 void run_vanished(Vm *vm);                 /* its domain is gone */
 void run_force_off_now(Job *job);          /* the pending one */
 
-/* unlock.c. passphrase: wiped after use. */
+/* unlock.c. passphrases: wiped after use. */
 Job *unlock(Vm *vm, const char *passphrase, GError **error);
 Job *lock(Vm *vm, GError **error);
+Job *change_passphrase(Vm *vm, const char *passphrase, const char *fresh, GError **error);
 
 /* disks.c */
 Job *disks_snapshot(Vm *vm, const char *name, const char *description, GError **error);

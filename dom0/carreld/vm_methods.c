@@ -8,6 +8,7 @@
 
 static const Option delete_options[] = { { "keep-disks", "b" } };
 static const Option unlock_options[] = { { "passphrase", "s" } };
+static const Option passphrase_options[] = { { "passphrase", "s" }, { "new-passphrase", "s" } };
 static const Option start_options[] = { { "passphrase", "s" }, { "paused", "b" } };
 
 /* The VM of a call; NULL: answered. It may be gone since the call came in. */
@@ -160,6 +161,27 @@ static void method_lock(Manager *manager, GDBusMethodInvocation *invocation, GVa
 {
 	(void)args;
 	plain(manager, invocation, lock);
+}
+
+static void method_passphrase(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
+{
+	g_autoptr(GVariant) options = NULL;
+	char *passphrase = NULL, *fresh = NULL;
+	GError *error = NULL;
+	Vm *vm = vm_of(manager, invocation);
+	Job *job = NULL;
+
+	if (!vm)
+		return;
+	g_variant_get(args, "(@a{sv})", &options);
+	if (options_check(options, passphrase_options, G_N_ELEMENTS(passphrase_options), &error)) {
+		g_variant_lookup(options, "passphrase", "s", &passphrase);
+		g_variant_lookup(options, "new-passphrase", "s", &fresh);
+		job = change_passphrase(vm, passphrase, fresh, &error);
+	}
+	dispatch_job(invocation, job, error);
+	wipe(passphrase);
+	wipe(fresh);
 }
 
 static void method_delete(Manager *manager, GDBusMethodInvocation *invocation, GVariant *args)
@@ -396,6 +418,7 @@ static const Method methods[] = {
 	{ "handle-resume", "org.carrel.run", method_resume },
 	{ "handle-unlock", "org.carrel.run", method_unlock },
 	{ "handle-lock", "org.carrel.run", method_lock },
+	{ "handle-change-passphrase", "org.carrel.define", method_passphrase },
 	{ "handle-delete", "org.carrel.define", method_delete },
 	{ "handle-snapshot", "org.carrel.define", method_snapshot },
 	{ "handle-revert", "org.carrel.define", method_revert },

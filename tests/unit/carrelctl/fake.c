@@ -165,7 +165,8 @@ static gboolean begins_job(const char *method, gboolean manager)
 {
 	static const char *const of_manager[] = {"CreateFromTemplate", "Import", "Suspend", "Shutdown", NULL};
 	static const char *const of_vm[] = {"Start", "Shutdown", "Reboot", "ForceOff", "Suspend", "Resume", "Delete", "Snapshot", "Revert",
-		"DeleteSnapshot", "Clone", "Export", "Unlock", "Lock", NULL};
+		"DeleteSnapshot", "Clone", "Export", "Unlock", "Lock", "ChangePassphrase",
+		NULL};
 
 	return g_strv_contains(manager ? of_manager : of_vm, method);
 }

@@ -106,6 +106,34 @@ static void test_passphrase_fd(void)
 	g_assert_cmpstr(calls, ==, "Start({'passphrase': <'pass word'>},)");
 }
 
+static void test_passphrase_change(void)
+{
+	g_autoptr(Fake) fake = fake_with_vms();
+	g_autoptr(Session) asked = session_ctl(fake, TRUE, "passphrase", "sealed", NULL), given = NULL, one = NULL;
+	g_autofree char *calls = NULL, *more = NULL, *none = NULL;
+
+	session_expect(asked, "Passphrase of sealed: ");
+	turn_for(100);
+	session_send(asked, "old\n");
+	session_expect(asked, "New passphrase of sealed: ");
+	turn_for(100);
+	session_send(asked, "new\n");
+	session_expect(asked, "The same again: ");
+	turn_for(100);
+	session_send(asked, "new\n");
+	ends(asked, 0);
+	calls = fake_calls(fake);
+	g_assert_cmpstr(calls, ==, "ChangePassphrase({'passphrase': <'old'>, 'new-passphrase': <'new'>},)");
+	given = shell(fake, FALSE, "printf 'a b\nc d\n' | %s passphrase sealed --passphrase-fd 0", CTL);
+	ends(given, 0);
+	more = fake_calls(fake);
+	g_assert_cmpstr(more, ==, "ChangePassphrase({'passphrase': <'a b'>, 'new-passphrase': <'c d'>},)");
+	one = shell(fake, FALSE, "echo old | %s passphrase sealed --passphrase-fd 0", CTL);
+	ends(one, 2);
+	none = fake_calls(fake);
+	g_assert_cmpstr(none, ==, "");
+}
+
 /* What is unlocked needs no passphrase to start. */
 static void test_unlock(void)
 {
@@ -493,6 +521,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/carrelctl/terminal/passphrase-asked", test_passphrase_asked);
 	g_test_add_func("/carrelctl/terminal/passphrase-fd", test_passphrase_fd);
 	g_test_add_func("/carrelctl/terminal/unlock", test_unlock);
+	g_test_add_func("/carrelctl/terminal/passphrase-change", test_passphrase_change);
 	g_test_add_func("/carrelctl/terminal/questions", test_questions);
 	g_test_add_func("/carrelctl/terminal/colours", test_colours);
 	g_test_add_func("/carrelctl/terminal/console", test_console);

@@ -160,6 +160,19 @@ gboolean vault_open(const char *file, const char *name, const char *mountpoint, 
 	return vault_note(name, TRUE);
 }
 
+gboolean vault_change(const char *file, const char *old_passphrase, const char *new_passphrase, GError **error)
+{
+	g_autofree char *right = NULL;
+
+	if (!g_file_get_contents(file, &right, NULL, error))
+		return FALSE;
+	if (strcmp(right, old_passphrase)) {
+		g_set_error(error, DISK_ERROR, DISK_ERROR_WRONG_KEY, "%s: the passphrase is wrong", file);
+		return FALSE;
+	}
+	return g_file_set_contents(file, new_passphrase, -1, error);
+}
+
 gboolean vault_close(const char *name, const char *mountpoint, GError **error)
 {
 	(void)mountpoint, (void)error;

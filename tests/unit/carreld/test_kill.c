@@ -253,6 +253,28 @@ TEST(test_encrypted)
 	assert_clean(rig, "safe");
 }
 
+TEST(test_passphrase)
+{
+	g_autofree char *job = NULL;
+
+	make_encrypted(rig);
+	g_free(vm_fail(rig, "base", "ChangePassphrase", RIGHT, "State"));
+	g_free(vm_fail(rig, "safe", "ChangePassphrase", NO_OPTIONS, "Denied"));
+	g_free(vm_fail(rig, "safe", "ChangePassphrase", RIGHT, "Invalid"));
+	job = vm_job(rig, "safe", "ChangePassphrase", g_variant_new_parsed("({'passphrase': <'wrong'>, 'new-passphrase': <'new'>},)"));
+	g_free(job_end(rig, job, "Denied"));
+	vm_run(rig, "safe", "Start", RIGHT);
+	vm_run(rig, "safe", "ChangePassphrase", g_variant_new_parsed("({'passphrase': <'right'>, 'new-passphrase': <'new'>},)"));
+	vm_run(rig, "safe", "ForceOff", NULL);
+	g_clear_pointer(&job, g_free);
+	job = vm_job(rig, "safe", "Start", RIGHT);
+	g_free(job_end(rig, job, "Denied"));
+	vm_until(rig, "safe", "off");
+	vm_run(rig, "safe", "Start", g_variant_new_parsed("({'passphrase': <'new'>},)"));
+	vm_run(rig, "safe", "ForceOff", NULL);
+	assert_clean(rig, "safe");
+}
+
 /* Off, its disks are worked on as another's while it is unlocked; whoever starts, deletes or forgets it locks it. */
 TEST(test_unlock)
 {
@@ -398,6 +420,7 @@ int main(int argc, char **argv)
 	ADD(test_any_moment);
 	ADD(test_encrypted);
 	ADD(test_unlock);
+	ADD(test_passphrase);
 	ADD(test_half_made);
 	ADD(test_foreign_domains);
 	ADD(test_file_gone);
