@@ -21,7 +21,19 @@ fail() {
 }
 # with COMMAND…: carrelctl's, which reads the passphrase.
 with() { carrelctl "$@" ${encrypted:+--passphrase-fd 3} 3<<<'correct horse'; }
-unlock() { [ -z "$encrypted" ] || with unlock cut || fail "cannot be unlocked"; }
+# Nothing is being merged.
+settled() {
+	local image
+	[ -z "$(find "$dir" -name '*.new')" ] || return 1
+	for image in "$dir"/*.qcow2 "$dir"/*.snap; do [ ! -e "$image" ] || qemu-img info "$image" || return 1; done
+}
+# carreld merges what deletions left as soon as it is unlocked, and an image that it writes cannot be looked at.
+unlock() {
+	[ -n "$encrypted" ] || return 0
+	with unlock cut || fail "cannot be unlocked"
+	sleep 1
+	in_time 120 settled || fail "its images are in use"
+}
 lock() { [ -z "$encrypted" ] || carrelctl lock cut || fail "cannot be locked"; }
 define() {
 	if [ -z "$encrypted" ]; then
