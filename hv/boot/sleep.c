@@ -43,8 +43,8 @@ const char *sleep_request(struct vcpu *v, const uint8_t typ[2])
 	sleeper_vector = facs->waking_vector;
 	if (!sleeper_vector || sleeper_vector >= MiB)
 		return "its waking vector is not below 1 MiB";
-	for (unsigned i = 0; i < v->domain->max_vcpus; i++)
-		if (v->domain->vcpu[i] && v->domain->vcpu[i] != v && !(v->domain->vcpu[i]->stopped & VCPU_DOWN))
+	for_each_vcpu(v->domain, o)
+		if (o != v && !(o->stopped & VCPU_DOWN))
 			return "its other vCPUs are not offline";
 	sched_stop(v, VCPU_DOWN);
 	memcpy(slp_typ, typ, sizeof(slp_typ));

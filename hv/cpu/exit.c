@@ -130,8 +130,8 @@ static void halt_for_good(struct vcpu *v)
 	struct domain *d = v->domain;
 
 	sched_stop(v, VCPU_DOWN);
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && !(d->vcpu[i]->stopped & VCPU_DOWN))
+	for_each_vcpu(d, o)
+		if (!(o->stopped & VCPU_DOWN))
 			return;
 	domain_shutdown(d, SHUTDOWN_poweroff);
 }

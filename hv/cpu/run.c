@@ -14,8 +14,6 @@
 
 #define SCRUB_FRAMES 4 /* some microseconds in which nobody else has the core lock */
 
-_Static_assert(EXIT_REASONS <= ARRAY_SIZE(((struct domain *)0)->exits), "a counter each");
-
 /* A sequentially consistent store: ordered before the reads that decide whether to enter (see cpu_wait_exit). */
 static inline void set_in_guest(struct cpu *c)
 {
@@ -90,7 +88,6 @@ static void run_guest(struct cpu *c, struct vcpu *v)
 	for (;;) {
 		e = (struct exit){ 0 };
 		cpu_ops->run(v, &e);
-		v->domain->exits[e.reason]++;
 		done = !e.irq_taken && exit_fast(v, &e); /* before left_guest: it may read code that the p2m is about to lose */
 		left_guest(c);
 		if (!done)

@@ -83,18 +83,33 @@ struct domain {
 
 	/* scheduling */
 	uint32_t weight;           /* 1..65534, default 256 */
-	uint16_t cap;              /* what the toolstack set; not enforced (docs/limits.md) */
+	uint16_t cap;              /* percent of one CPU, 0: none; by sched_set_cap */
+	int64_t cap_left;          /* ns that it may run until cap_timer gives it more */
+	struct timer cap_timer;
 	bool foreground;           /* on screen: its weight is WEIGHT_FOREGROUND */
 	int64_t tsc_offset;
 
 	unsigned max_vcpus;        /* vcpu[] slots in use */
 	struct vcpu *vcpu[MAX_VCPUS];
-
-	uint64_t exits[64];        /* by enum exit_reason */
 };
 
 extern struct domain *dom0;
 extern struct list domains;
+
+/* The vCPU with that number; NULL. */
+static inline struct vcpu *domain_vcpu(const struct domain *d, uint32_t id)
+{
+	return id < d->max_vcpus ? d->vcpu[id] : NULL;
+}
+
+static inline struct vcpu *domain_next_vcpu(const struct domain *d, uint32_t id)
+{
+	while (id < d->max_vcpus && !d->vcpu[id])
+		id++;
+	return domain_vcpu(d, id);
+}
+/* Not for a loop that frees v. */
+#define for_each_vcpu(d, v) for (struct vcpu *v = domain_next_vcpu(d, 0); v; v = domain_next_vcpu(d, v->id + 1))
 
 /* Listed domain, also while dying; NULL. DOMID_SELF is not resolved here. No reference taken. */
 struct domain *domain_find(domid_t id);

@@ -10,6 +10,7 @@ struct domain;
 struct cpu;
 
 void sched_init_cpu(struct cpu *c);
+void sched_init_domain(struct domain *d);
 void sched_init_vcpu(struct vcpu *v);   /* picks a CPU; starts stopped (VCPU_DOWN) */
 void sched_remove_vcpu(struct vcpu *v);
 /* Chooses what this CPU runs next, and switches vcpu_load/save, runstate. NULL: idle. */
@@ -26,6 +27,8 @@ void sched_stop(struct vcpu *v, uint32_t why);
 void sched_start(struct vcpu *v, uint32_t why);
 /* d->pause_count changed. */
 void sched_domain_changed(struct domain *d);
+/* The most time that d's vCPUs get together, in percent of one CPU; 0: no limit. */
+void sched_set_cap(struct domain *d, uint16_t percent);
 bool vcpu_runnable(const struct vcpu *v);
 void sched_yield(struct vcpu *v);
 /* Makes sure v is not in guest mode and its state is not loaded on another CPU, until the core lock is released. For domctl. */

@@ -216,16 +216,12 @@ _Static_assert(2 * MAX_VCPUS < 0xff, "xAPIC ids must stay below the broadcast id
 void vlapic_deliver(struct domain *d, uint32_t dest, bool logical, unsigned mode, uint8_t vector, bool level)
 {
 	if (likely(!logical && dest < 0xff)) {
-		if (!(dest & 1) && dest / 2 < d->max_vcpus && d->vcpu[dest / 2])
+		if (!(dest & 1) && domain_vcpu(d, dest / 2))
 			deliver_one(d->vcpu[dest / 2], mode, vector, level);
 		return;
 	}
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (!v || !vlapic_match(v, dest, logical))
-			continue;
-		if (mode == DM_LOWEST && !sw_enabled(&v->vlapic))
+	for_each_vcpu(d, v) {
+		if (!vlapic_match(v, dest, logical) || (mode == DM_LOWEST && !sw_enabled(&v->vlapic)))
 			continue;
 		deliver_one(v, mode, vector, level);
 		if (mode == DM_LOWEST) /* which one of several is ours to choose (SDM 3A 11.6.2.4) */
@@ -254,9 +250,9 @@ static void icr_write(struct vcpu *v, uint32_t icr, uint32_t dest)
 			deliver_one(v, mode, vector, false);
 		return;
 	}
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && (shorthand == 2 || d->vcpu[i] != v))
-			deliver_one(d->vcpu[i], mode, vector, false);
+	for_each_vcpu(d, o)
+		if (shorthand == 2 || o != v)
+			deliver_one(o, mode, vector, false);
 }
 
 /* ---- timer ---- */

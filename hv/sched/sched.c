@@ -23,6 +23,7 @@
 #define SLEEP_BONUS 5000000ull    /* how far behind the others a sleeper may come back */
 #define BOOST_LIMIT 50000000ll    /* ns of virtual time ahead of the others beyond which nobody is boosted */
 #define FAVOUR      4             /* multiplies the weight of the foreground and of the service domain */
+#define CAP_PERIOD  100000000ull  /* ns after which a domain with a cap may run again */
 #define NEVER       (~0ull)
 
 static struct timer slice_timer[MAX_CPUS];
@@ -59,7 +60,7 @@ static bool behind(uint64_t a, uint64_t b)
 
 bool vcpu_runnable(const struct vcpu *v)
 {
-	return !v->stopped && !v->domain->pause_count;
+	return !v->stopped && !v->domain->pause_count && !(v->domain->cap && v->domain->cap_left <= 0);
 }
 
 /* ---- runstate (xen/vcpu.h) ---- */
@@ -171,6 +172,35 @@ void vcpu_sync(struct vcpu *v)
 		unload(v->cpu);
 }
 
+/* ---- caps: a domain has so much time a period, and stands still when that is used up ---- */
+
+static void reschedule(struct cpu *c)
+{
+	c->resched = true;
+	cpu_kick(c);
+}
+
+/* Several vCPUs may have run on for a moment: the debt is taken from the next period. Stops when nothing was used. */
+static void cap_refill(struct timer *t)
+{
+	struct domain *d = container_of(t, struct domain, cap_timer);
+	int64_t budget = d->cap * (int64_t)(CAP_PERIOD / 100);
+
+	if (d->cap_left < budget)
+		timer_set(t, t->deadline + CAP_PERIOD);
+	d->cap_left = MIN(d->cap_left + budget, budget);
+	sched_domain_changed(d);
+}
+
+static void charge_cap(struct domain *d, struct cpu *c, ns_t ran, ns_t t)
+{
+	if (!timer_armed(&d->cap_timer))
+		timer_set(&d->cap_timer, t + CAP_PERIOD);
+	d->cap_left -= (int64_t)ran;
+	if (d->cap_left <= 0)
+		reschedule(c);
+}
+
 /* ---- queues ---- */
 
 /* Brings the running vCPU's accounts and the CPU's virtual clock up to date. */
@@ -184,6 +214,8 @@ static void charge(struct cpu *c, ns_t t)
 
 		v->ran_since = t;
 		v->cpu_time += ran;
+		if (unlikely(v->domain->cap))
+			charge_cap(v->domain, c, ran, t);
 		v->vruntime += ran * WEIGHT_DEFAULT / (MAX(v->domain->weight, 1u) * (favoured(v) ? FAVOUR : 1));
 		least = v->vruntime;
 	} else if (!v && !list_empty(&c->runq)) {
@@ -255,12 +287,6 @@ static struct cpu *place(struct vcpu *v)
 	return best;
 }
 
-static void reschedule(struct cpu *c)
-{
-	c->resched = true;
-	cpu_kick(c);
-}
-
 static void wake(struct vcpu *v)
 {
 	ns_t t = now();
@@ -310,14 +336,25 @@ void sched_start(struct vcpu *v, uint32_t why)
 
 void sched_domain_changed(struct domain *d)
 {
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (v && vcpu_runnable(v))
+	for_each_vcpu(d, v) {
+		if (vcpu_runnable(v))
 			wake(v);
-		else if (v && (queued(v) || v->running))
+		else if (queued(v) || v->running)
 			halt(v);
 	}
+}
+
+void sched_set_cap(struct domain *d, uint16_t percent)
+{
+	if (d->cap == percent)
+		return;
+	for_each_vcpu(d, v)
+		if (v->running)
+			charge(v->cpu, now()); /* by the old one */
+	d->cap = percent;
+	d->cap_left = 0; /* all vCPUs go through pick() */
+	timer_set(&d->cap_timer, now());
+	sched_domain_changed(d);
 }
 
 void sched_yield(struct vcpu *v)
@@ -415,18 +452,20 @@ static void pick_up(struct cpu *c, struct vcpu *v, ns_t t)
 	set_runstate(v, RUNSTATE_running, t);
 }
 
-/* The slice runs only while somebody waits. */
+/* The slice runs only while somebody waits, or there is a cap. */
 static void set_slice(struct cpu *c, ns_t t)
 {
 	struct timer *timer = &slice_timer[c->id];
 	const struct vcpu *next = first(c);
 
-	if (!c->picked || !next) {
+	if (!c->picked || (!next && !c->picked->domain->cap)) {
 		c->slice_end = NEVER;
 		if (timer_armed(timer))
 			timer_cancel(timer);
 	} else if (c->slice_end == NEVER || t >= c->slice_end) {
-		c->slice_end = t + (favoured(next) && !favoured(c->picked) ? SLICE_SHORT : SLICE);
+		c->slice_end = t + (next && favoured(next) && !favoured(c->picked) ? SLICE_SHORT : SLICE);
+		if (c->picked->domain->cap)
+			c->slice_end = MIN(c->slice_end, t + (ns_t)c->picked->domain->cap_left);
 		timer_set(timer, c->slice_end);
 	}
 }
@@ -436,8 +475,10 @@ static struct vcpu *pick(struct cpu *c)
 	ns_t t = now();
 	struct vcpu *old = c->picked, *v;
 
-	c->resched = false;
 	charge(c, t);
+	if (old && old->domain->cap && old->domain->cap_left <= 0)
+		sched_domain_changed(old->domain);
+	c->resched = false;
 	if (old && t >= c->slice_end)
 		old->boosted = false;
 	v = old && vcpu_runnable(old) && allowed(old, c) ? better(c, old, t) : first(c);
@@ -487,6 +528,11 @@ void sched_init_vcpu(struct vcpu *v)
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();
 	list_init(&v->runq_link);
+}
+
+void sched_init_domain(struct domain *d)
+{
+	timer_init(&d->cap_timer, cap_refill);
 }
 
 /* v has stopped and no CPU has picked it. */

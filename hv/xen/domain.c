@@ -82,6 +82,7 @@ static void domain_free(struct domain *d)
 	if (d->shared_info)
 		frame_put(d->shared_info_mfn);
 	policy_free_domain(d);
+	timer_cancel(&d->cap_timer);
 	kfree(d);
 }
 
@@ -107,6 +108,7 @@ struct domain *domain_create(domid_t id, uint32_t flags, unsigned max_vcpus, uns
 	d->weight = WEIGHT_DEFAULT;
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	list_init(&d->link);
+	sched_init_domain(d);
 	if ((*err = p2m_init(d)) || (*err = policy_init_domain(d)) || (*err = evtchn_init(d, max_evtchn_port)) ||
 	    (*err = list_domain(d)))
 		goto fail;
@@ -183,10 +185,8 @@ void domain_frames_gone(struct domain *d)
 /* Waits until no vCPU of d is in guest mode. The caller made them not runnable. */
 static void kick_all(struct domain *d)
 {
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (v && v->running && v->cpu != this_cpu()) {
+	for_each_vcpu(d, v) {
+		if (v->running && v->cpu != this_cpu()) {
 			cpu_kick(v->cpu);
 			cpu_wait_exit(v->cpu);
 		}
@@ -209,9 +209,8 @@ void domain_unpause(struct domain *d)
 
 static void stop_all(struct domain *d, uint32_t why)
 {
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i])
-			sched_stop(d->vcpu[i], why);
+	for_each_vcpu(d, v)
+		sched_stop(v, why);
 	kick_all(d);
 }
 
@@ -221,10 +220,8 @@ static bool in_use(struct domain *d)
 {
 	bool used = false;
 
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (v && (v->running || v->cpu->current == v)) {
+	for_each_vcpu(d, v) {
+		if (v->running || v->cpu->current == v) {
 			cpu_kick(v->cpu);
 			used = true;
 		}
@@ -248,11 +245,9 @@ int domain_destroy(struct domain *d)
 	foreign_release(dom0);
 	if ((rc = grant_relinquish(d)) || (rc = p2m_relinquish(d, &d->relinquish_cursor)))
 		return rc;
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		if (d->vcpu[i]) {
-			stop_timers(d->vcpu[i]);
-			vcpu_info_release(d->vcpu[i]);
-		}
+	for_each_vcpu(d, v) {
+		stop_timers(v);
+		vcpu_info_release(v);
 	}
 	d->dying = DOM_DEAD;
 	virq_raise_global(VIRQ_DOM_EXC);
@@ -288,9 +283,8 @@ void domain_resume(struct domain *d)
 	if (!d->shut_down)
 		return;
 	d->shut_down = false;
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i])
-			sched_start(d->vcpu[i], VCPU_SHUTDOWN);
+	for_each_vcpu(d, v)
+		sched_start(v, VCPU_SHUTDOWN);
 }
 
 void domain_crash(struct vcpu *v, const char *fmt, ...)

@@ -57,12 +57,8 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 	memset(info, 0, sizeof(*info));
 	info->domain = d->id;
 	info->max_vcpu_id = XEN_INVALID_MAX_VCPU_ID;
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		const struct vcpu *v = d->vcpu[i];
-
-		if (!v)
-			continue;
-		info->max_vcpu_id = i;
+	for_each_vcpu(d, v) {
+		info->max_vcpu_id = v->id;
 		info->cpu_time += vcpu_time(v);
 		if (v->stopped & VCPU_DOWN)
 			continue;
@@ -235,7 +231,7 @@ static int64_t domctl_setdomainhandle(struct vcpu *v, struct domain *d, struct x
 
 static struct vcpu *get_vcpu(struct domain *d, uint32_t id, int64_t *err)
 {
-	struct vcpu *v = id < d->max_vcpus ? d->vcpu[id] : NULL;
+	struct vcpu *v = domain_vcpu(d, id);
 
 	*err = id < d->max_vcpus ? -ESRCH : -EINVAL;
 	return v;
@@ -362,7 +358,7 @@ static int64_t domctl_scheduler_op(struct vcpu *v, struct domain *d, struct xen_
 			d->foreground = c->weight == WEIGHT_FOREGROUND;
 			d->weight = d->foreground ? WEIGHT_DEFAULT : c->weight;
 		}
-		d->cap = c->cap;
+		sched_set_cap(d, c->cap);
 		return 0;
 	default:
 		return -EINVAL;
@@ -524,22 +520,11 @@ static int64_t domctl_getpageframeinfo3(struct vcpu *v, struct domain *d, struct
 	return 0;
 }
 
-static int64_t domctl_dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
-{
-	switch (op->cmd) {
-#define OP(name)   case XEN_DOMCTL_##name: return domctl_##name(v, d, op);
-#define CASE(name) case XEN_DOMCTL_##name:
-#include "domctl_ops.def"
-	default:
-		return -ENOSYS;
-	}
-}
-
 int64_t hypercall_domctl(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_domctl op;
 	struct domain *d;
-	int64_t rc;
+	int64_t rc = -ENOSYS;
 
 	if (!v->domain->privileged)
 		return -EPERM;
@@ -550,7 +535,11 @@ int64_t hypercall_domctl(struct vcpu *v, uint64_t *arg)
 	d = domain_find(op.domain);
 	if (!d && op.cmd != XEN_DOMCTL_createdomain)
 		return -ESRCH;
-	rc = domctl_dispatch(v, d, &op);
+	switch (op.cmd) {
+#define OP(name)   case XEN_DOMCTL_##name: rc = domctl_##name(v, d, &op); break;
+#define CASE(name) case XEN_DOMCTL_##name:
+#include "domctl_ops.def"
+	}
 	/* Errors too bring something back: sizes that were too small, the leaf that was refused. */
 	return rc != -ERESTART && copy_to_guest(arg[0], &op, sizeof(op)) ? -EFAULT : rc;
 }

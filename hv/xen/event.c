@@ -347,11 +347,6 @@ static int64_t evtchn_bind_interdomain_op(struct vcpu *v, uint64_t *arg)
 	return copy_to_guest(arg[1], &b, sizeof(b));
 }
 
-static struct vcpu *vcpu_of(struct domain *d, uint32_t id)
-{
-	return id < d->max_vcpus ? d->vcpu[id] : NULL;
-}
-
 static int64_t evtchn_bind_virq_op(struct vcpu *v, uint64_t *arg)
 {
 	struct evtchn_bind_virq b;
@@ -363,7 +358,7 @@ static int64_t evtchn_bind_virq_op(struct vcpu *v, uint64_t *arg)
 		return -EFAULT;
 	if (b.virq >= NR_VIRQS || (virq_is_global(b.virq) && b.vcpu))
 		return -EINVAL;
-	target = vcpu_of(v->domain, b.vcpu);
+	target = domain_vcpu(v->domain, b.vcpu);
 	if (!target)
 		return -ENOENT;
 	if (target->virq_port[b.virq])
@@ -386,7 +381,7 @@ static int64_t evtchn_bind_ipi_op(struct vcpu *v, uint64_t *arg)
 
 	if (copy_from_guest(&b, arg[1], sizeof(b)))
 		return -EFAULT;
-	if (!vcpu_of(v->domain, b.vcpu))
+	if (!domain_vcpu(v->domain, b.vcpu))
 		return -ENOENT;
 	port = find_free(v->domain, &c);
 	if (port < 0)
@@ -403,7 +398,7 @@ static int64_t evtchn_bind_vcpu_op(struct vcpu *v, uint64_t *arg)
 
 	if (copy_from_guest(&b, arg[1], sizeof(b)))
 		return -EFAULT;
-	if (!vcpu_of(v->domain, b.vcpu))
+	if (!domain_vcpu(v->domain, b.vcpu))
 		return -ENOENT;
 	c = evtchn_port(v->domain, b.port);
 	if (!c || !(c->state == ECS_UNBOUND || c->state == ECS_INTERDOMAIN ||

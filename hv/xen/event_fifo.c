@@ -139,7 +139,7 @@ int64_t evtchn_init_control_op(struct vcpu *v, uint64_t *arg)
 
 	if (copy_from_guest(&a, arg[1], sizeof(a)))
 		return -EFAULT;
-	target = a.vcpu < d->max_vcpus ? d->vcpu[a.vcpu] : NULL;
+	target = domain_vcpu(d, a.vcpu);
 	if (!target)
 		return -ENOENT;
 	/* A dying domain's events are gone already (evtchn_destroy): nobody would drop the page's reference. */
@@ -195,10 +195,8 @@ void evtchn_fifo_destroy(struct domain *d)
 		return;
 	e->fifo = false;
 	e->limit = MIN(e->max_ports, (uint32_t)EVTCHN_2L_NR_CHANNELS);
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (!v || !v->fifo_control)
+	for_each_vcpu(d, v) {
+		if (!v->fifo_control)
 			continue;
 		v->fifo_control = NULL;
 		memset(v->fifo_tail, 0, sizeof(v->fifo_tail));

@@ -57,21 +57,14 @@ static int64_t get_param_op(struct vcpu *v, gva_t from, struct xen_hvm_param *p,
 	return rules[p->index] & GONE ? -EINVAL : 0;
 }
 
-/* Events that are pending already are delivered the new way. */
-static void callback_changed(struct domain *d)
-{
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i])
-			vcpu_kick(d->vcpu[i]);
-}
-
 static void set_callback(struct domain *d, uint64_t via)
 {
 	uint8_t vector = (uint8_t)via;
 
 	/* Line and pin callbacks have no interrupt controller here. Vectors below 16 are exceptions (SDM 3A 11.5.2). */
 	d->callback_vector = via >> 56 == HVM_PARAM_CALLBACK_TYPE_VECTOR && vector >= 16 ? vector : 0;
-	callback_changed(d);
+	for_each_vcpu(d, v)
+		vcpu_kick(v); /* events that are pending already are delivered the new way */
 }
 
 static int64_t hvm_set_param(struct vcpu *v, gva_t at)
@@ -122,9 +115,9 @@ static int64_t hvm_set_evtchn_upcall_vector(struct vcpu *v, gva_t at)
 		return -EFAULT;
 	if (u.vector < 16)
 		return -EINVAL;
-	if (u.vcpu >= v->domain->max_vcpus || !v->domain->vcpu[u.vcpu])
+	v = domain_vcpu(v->domain, u.vcpu);
+	if (!v)
 		return -ENOENT;
-	v = v->domain->vcpu[u.vcpu];
 	v->upcall_vector = u.vector;
 	if (evtchn_pending_on(v))
 		vcpu_mark_events_pending(v);

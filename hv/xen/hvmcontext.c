@@ -89,7 +89,7 @@ static void save_mtrr(struct vcpu *v, HVM_SAVE_TYPE(MTRR) *m)
 #define RECORD_MAX HVM_SAVE_LENGTH(CPU)
 static int save_record(struct domain *d, uint32_t type, uint32_t instance, void *body)
 {
-	struct vcpu *v = instance < d->max_vcpus ? d->vcpu[instance] : NULL;
+	struct vcpu *v = domain_vcpu(d, instance);
 
 	if (type == HVM_SAVE_CODE(HEADER)) {
 		save_header(body);
@@ -238,7 +238,7 @@ static int load_mtrr(struct vcpu *v, const HVM_SAVE_TYPE(MTRR) *m)
 
 static int load_record(struct domain *d, const struct hvm_save_descriptor *r, const void *body)
 {
-	struct vcpu *v = r->instance < d->max_vcpus ? d->vcpu[r->instance] : NULL;
+	struct vcpu *v = domain_vcpu(d, r->instance);
 
 	if (r->typecode == HVM_SAVE_CODE(HEADER) && r->length == HVM_SAVE_LENGTH(HEADER))
 		return load_header(body);
@@ -291,11 +291,10 @@ int hvmcontext_set(struct domain *d, const struct xen_domctl_hvmcontext *c)
 	if (c->size > 2 * context_size(d) + PAGE_SIZE)
 		return -EINVAL;
 	domain_pause(d);
-	for (unsigned i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i]) {
-			sched_stop(d->vcpu[i], VCPU_DOWN);
-			vcpu_sync(d->vcpu[i]);
-		}
+	for_each_vcpu(d, v) {
+		sched_stop(v, VCPU_DOWN);
+		vcpu_sync(v);
+	}
 	rc = load_all(d, (gva_t)c->buffer.p, c->size);
 	domain_unpause(d);
 	return rc;

@@ -567,34 +567,19 @@ static int64_t memory_get_pod_target(struct vcpu *v, uint64_t *arg)
 	return copy_to_guest(arg[1], &p, sizeof(p));
 }
 
-static int64_t memory_set_pod_target(struct vcpu *v, uint64_t *arg)
-{
-	return memory_get_pod_target(v, arg);
-}
+#define memory_set_pod_target memory_get_pod_target
 
-static int64_t memory_current_reservation(struct vcpu *v, uint64_t *arg)
-{
-	int err;
-	struct domain *d = get_domain(v, arg, &err);
-
-	return d ? (int64_t)d->tot_pages : err;
-}
-
-static int64_t memory_maximum_reservation(struct vcpu *v, uint64_t *arg)
-{
-	int err;
-	struct domain *d = get_domain(v, arg, &err);
-
-	return d ? (int64_t)d->max_pages : err;
-}
-
-static int64_t memory_maximum_gpfn(struct vcpu *v, uint64_t *arg)
-{
-	int err;
-	struct domain *d = get_domain(v, arg, &err);
-
-	return d ? (int64_t)p2m_max_gfn(d) : err;
-}
+#define DEFINE_QUESTION(name, answer)                                                                                  \
+	static int64_t memory_##name(struct vcpu *v, uint64_t *arg)                                                    \
+	{                                                                                                              \
+		int err;                                                                                               \
+		struct domain *d = get_domain(v, arg, &err);                                                           \
+                                                                                                                       \
+		return d ? (int64_t)(answer) : err;                                                                    \
+	}
+DEFINE_QUESTION(current_reservation, d->tot_pages)
+DEFINE_QUESTION(maximum_reservation, d->max_pages)
+DEFINE_QUESTION(maximum_gpfn, p2m_max_gfn(d))
 
 static int64_t memory_maximum_ram_page(struct vcpu *v, uint64_t *arg)
 {

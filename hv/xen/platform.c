@@ -79,21 +79,10 @@ static int64_t platform_get_cpuinfo(struct xen_platform_op *op)
 	return 0;
 }
 
-static int64_t platform_dispatch(struct xen_platform_op *op)
-{
-	switch (op->cmd) {
-#define OP(name)   case XENPF_##name: return platform_##name(op);
-#define CASE(name) case XENPF_##name:
-#include "platform_ops.def"
-	default:
-		return -ENOSYS;
-	}
-}
-
 int64_t hypercall_platform_op(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_platform_op op;
-	int64_t rc;
+	int64_t rc = -ENOSYS;
 
 	if (!v->domain->is_dom0)
 		return -EPERM;
@@ -101,6 +90,10 @@ int64_t hypercall_platform_op(struct vcpu *v, uint64_t *arg)
 		return -EFAULT;
 	if (op.interface_version != XENPF_INTERFACE_VERSION)
 		return -EACCES;
-	rc = platform_dispatch(&op);
+	switch (op.cmd) {
+#define OP(name)   case XENPF_##name: rc = platform_##name(&op); break;
+#define CASE(name) case XENPF_##name:
+#include "platform_ops.def"
+	}
 	return rc >= 0 && copy_to_guest(arg[0], &op, sizeof(op)) ? -EFAULT : rc;
 }

@@ -53,11 +53,9 @@ void pvclock_update(struct vcpu *v)
 void pvclock_domain_slept(struct domain *d, uint64_t tsc_lost)
 {
 	d->tsc_offset += (int64_t)tsc_lost;
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		if (!d->vcpu[i])
-			continue;
-		d->vcpu[i]->vcpu_info->time.flags |= XEN_PVCLOCK_GUEST_STOPPED;
-		d->vcpu[i]->time_updated = 0;
+	for_each_vcpu(d, v) {
+		v->vcpu_info->time.flags |= XEN_PVCLOCK_GUEST_STOPPED;
+		v->time_updated = 0;
 	}
 }
 

@@ -196,21 +196,10 @@ static int64_t sysctl_get_cpu_levelling_caps(struct xen_sysctl *op)
 	return 0;
 }
 
-static int64_t sysctl_dispatch(struct xen_sysctl *op)
-{
-	switch (op->cmd) {
-#define OP(name)   case XEN_SYSCTL_##name: return sysctl_##name(op);
-#define CASE(name) case XEN_SYSCTL_##name:
-#include "sysctl_ops.def"
-	default:
-		return -ENOSYS;
-	}
-}
-
 int64_t hypercall_sysctl(struct vcpu *v, uint64_t *arg)
 {
 	struct xen_sysctl op;
-	int64_t rc;
+	int64_t rc = -ENOSYS;
 
 	if (!v->domain->privileged)
 		return -EPERM;
@@ -218,7 +207,11 @@ int64_t hypercall_sysctl(struct vcpu *v, uint64_t *arg)
 		return -EFAULT;
 	if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
 		return -EACCES;
-	rc = sysctl_dispatch(&op);
+	switch (op.cmd) {
+#define OP(name)   case XEN_SYSCTL_##name: rc = sysctl_##name(&op); break;
+#define CASE(name) case XEN_SYSCTL_##name:
+#include "sysctl_ops.def"
+	}
 	/* Errors too bring something back: how much room there should have been. */
 	return copy_to_guest(arg[0], &op, sizeof(op)) ? -EFAULT : rc;
 }

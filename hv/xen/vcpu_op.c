@@ -189,8 +189,8 @@ static int64_t down_op(struct vcpu *v, struct vcpu *t, gva_t at)
 {
 	struct domain *d = v->domain;
 
-	for (unsigned i = 0; i < d->max_vcpus; i++) {
-		if (d->vcpu[i] && d->vcpu[i] != t && !(d->vcpu[i]->stopped & VCPU_DOWN)) {
+	for_each_vcpu(d, o) {
+		if (o != t && !(o->stopped & VCPU_DOWN)) {
 			sched_stop(t, VCPU_DOWN);
 			return 0;
 		}
@@ -266,7 +266,7 @@ static int64_t send_nmi_op(struct vcpu *v, struct vcpu *t, gva_t at)
 int64_t hypercall_vcpu_op(struct vcpu *v, uint64_t *arg)
 {
 	uint32_t id = (uint32_t)arg[1];
-	struct vcpu *t = id < v->domain->max_vcpus ? v->domain->vcpu[id] : NULL;
+	struct vcpu *t = domain_vcpu(v->domain, id);
 
 	if (unlikely(!t))
 		return -ENOENT;

@@ -138,6 +138,8 @@ void sched_remove_vcpu(struct vcpu *v) { check(cpu.current != v); }
 void sched_stop(struct vcpu *v, uint32_t why) { v->stopped |= why; }
 void sched_start(struct vcpu *v, uint32_t why) { v->stopped &= ~why; }
 void sched_domain_changed(struct domain *d) { (void)d; }
+void sched_init_domain(struct domain *d) { list_init(&d->cap_timer.link); }
+void sched_set_cap(struct domain *d, uint16_t percent) { d->cap = percent; }
 void sched_yield(struct vcpu *v) { (void)v; }
 int sched_set_affinity(struct vcpu *v, uint64_t hard) { v->affinity = hard; return 0; }
 void vcpu_sync(struct vcpu *v) { (void)v; }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the small guests see of their VM files, on the whole laptop: a raw file and a block device by the kernel's back end, discard,
-# the changes of a running VM's disk, an OVA out and in again, two VMs on a shared network; and one VM restarted, paused and
-# suspended. Runs in the service domain of the disk rig.
+# the changes of a running VM's disk, an OVA out and in again, two VMs on a shared network, a cap; and one VM restarted, paused
+# and suspended. Runs in the service domain of the disk rig.
 set -u
 name=storage
 . /mnt/rig/common.sh
@@ -37,6 +37,17 @@ address() { carrelctl show "$1" | awk '$1 == "eth0" {print $NF}'; }
 back_end_nice() { cat /proc/[0-9]*/stat 2>/dev/null | awk -v n="($(xl domid "$1").xvd" 'index($2, n) == 1 {print $19}' | sort -n | tail -n 1; }
 ranked() { [ "$(back_end_nice "$1")" = "$2" ]; }
 state() { carrelctl show "$1" | awk '$1 == "State" {print $2}'; }
+cpu_seconds() { xl list "$1" | awk 'NR == 2 {print $6}'; }
+# uses VM AT-LEAST AT-MOST: percent of one CPU in the next ten seconds.
+uses() {
+	local used start
+	used=$(cpu_seconds "$1") start=$(cut -d' ' -f1 /proc/uptime)
+	sleep 10
+	awk -v a="$used" -v b="$(cpu_seconds "$1")" -v t="$start" -v u="$(cut -d' ' -f1 /proc/uptime)" -v least="$2" -v most="$3" 'BEGIN {
+		p = 100 * (b - a) / (u - t)
+		printf "%d percent\n", p
+		exit !(p >= least && p <= most)}'
+}
 
 no_desk
 systemctl start carreld
@@ -92,6 +103,15 @@ carrelctl suspend thin || fail "suspend"
 [ "$(state thin)" = suspended ] || fail "it is $(state thin)"
 carrelctl resume thin || fail "resume"
 in_guest thin "echo awake | dd of=/dev/xvda bs=512 seek=70000 conv=notrunc,fsync 2>/dev/null" || fail "thin cannot write after its sleep"
+
+in_guest thin '(while :; do :; done) & :' || fail "thin does not compute"
+until_ok 60 "thin uses a CPU" uses thin 40 100
+carrelctl set thin policy cap 20 || fail "set cap"
+sleep 1
+uses thin 15 22 || fail "it does not use what its cap allows"
+carrelctl set thin policy cap 0 || fail "set cap"
+until_ok 60 "thin uses a CPU again" uses thin 40 100
+in_guest thin 'kill %1' || fail "thin computes on"
 
 in_guest thin blkdiscard -l 8388608 /dev/xvda || fail "thin cannot discard"
 until_ok 60 "what was discarded of an image is free again" smaller $vms/thin/xvda.qcow2 $((before - 8000))

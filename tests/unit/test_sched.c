@@ -150,6 +150,7 @@ static struct vcpu *add(unsigned weight, ns_t work, ns_t sleep)
 	doms[n].weight = weight;
 	doms[n].max_vcpus = 1;
 	doms[n].vcpu[0] = v;
+	sched_init_domain(&doms[n]);
 	v->domain = &doms[n];
 	v->id = 0;
 	burst[n] = left[n] = work;
@@ -428,6 +429,9 @@ static void anything(void **state)
 		case 6:
 			vcpu_sync(v);
 			break;
+		case 7:
+			sched_set_cap(&doms[n], shim_random(3) ? (uint16_t)(20 + shim_random(100)) : 0);
+			break;
 		}
 		step();
 	}
@@ -438,6 +442,75 @@ static void anything(void **state)
 		assert_true(ran[i] > 10 * MS);
 		assert_int_equal(vcpus[i].cpu_time, ran[i]);
 	}
+}
+
+/* A second vCPU for the domain of v. */
+static void add_to(struct vcpu *v, ns_t work, ns_t sleep)
+{
+	struct vcpu *second = add(256, work, sleep);
+
+	second->domain = v->domain;
+	second->id = 1;
+	v->domain->vcpu[1] = second;
+	v->domain->max_vcpus = 2;
+}
+
+/* What a and b ran in the next two seconds is percent of one CPU, within a fiftieth of that CPU. */
+static void use(unsigned a, unsigned b, unsigned percent)
+{
+	ns_t used, fair = 20 * MS * percent;
+
+	memset(ran, 0, sizeof(ran));
+	run_for(2000 * MS);
+	used = ran[a] + (b != a ? ran[b] : 0);
+	if (used + 40 * MS < fair || used > fair + 40 * MS)
+		fail_msg("ran %lu of 2000 ms, not %u percent", used / MS, percent);
+}
+
+static void caps(void **state)
+{
+	struct vcpu *v;
+
+	(void)state;
+	machine(1);
+	v = add(256, 1, 0);
+	use(0, 0, 100);
+	sched_set_cap(v->domain, 30); /* nobody else wants the CPU */
+	use(0, 0, 30);
+	v->domain->foreground = true;
+	add(256, 1, 0);
+	use(0, 0, 30); /* its weight would give it four fifths */
+	sched_set_cap(v->domain, 90);
+	use(0, 0, 80);
+	sched_set_cap(v->domain, 5);
+	use(0, 0, 5);
+	sched_set_cap(v->domain, 0);
+	use(0, 0, 80);
+	assert_false(timer_armed(&v->domain->cap_timer));
+}
+
+/* All vCPUs of a domain share its cap. One that sleeps most of the time stays below it, and asks for no timer once it is idle. */
+static void cap_of_several(void **state)
+{
+	struct vcpu *v;
+
+	(void)state;
+	machine(3);
+	v = add(256, 1, 0);
+	add_to(v, 1, 0);
+	sched_set_cap(v->domain, 120);
+	use(0, 1, 120);
+	sched_set_cap(v->domain, 20);
+	use(0, 1, 20);
+	v = add(256, 1 * MS, 399 * MS);
+	add_to(v, 30 * MS, 270 * MS);
+	sched_set_cap(v->domain, 50);
+	use(2, 3, 10);
+	sched_stop(&vcpus[2], VCPU_SHUTDOWN);
+	sched_stop(&vcpus[3], VCPU_SHUTDOWN);
+	run_for(300 * MS);
+	assert_false(timer_armed(&v->domain->cap_timer));
+	use(0, 1, 20);
 }
 
 static void removal(void **state)
@@ -465,6 +538,7 @@ int main(void)
 		cmocka_unit_test_setup(long_sleep, setup),    cmocka_unit_test_setup(several_cpus, setup),
 		cmocka_unit_test_setup(affinity, setup),      cmocka_unit_test_setup(moved, setup),
 		cmocka_unit_test_setup(anything, setup),      cmocka_unit_test_setup(removal, setup),
+		cmocka_unit_test_setup(caps, setup),	      cmocka_unit_test_setup(cap_of_several, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
