@@ -61,6 +61,7 @@ struct Manager {
 	Auth *auth;
 	Machine *machine;
 	ShareMachine capacity;
+	char *groups;           /* disk_groups(), or NULL */
 	GDBusConnection *bus;
 	GDBusObjectManagerServer *objects;
 	CarrelManager1 *api;

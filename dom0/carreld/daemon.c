@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "carreld.h"
+#include "disk/disk.h"
 
 #define QUIT_LIMIT 20 /* seconds for workers that are under way */
 
@@ -110,6 +111,9 @@ static gboolean begin(Daemon *daemon, const Seams *seams, GError **error)
 	manager->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
 	if (!manager->bus || !read_capacity(manager, error))
 		return FALSE;
+	manager->groups = disk_groups();
+	if (!manager->groups)
+		g_message("no control group of its own: disks that the kernel serves have no limits in the background");
 	manager->hv = seams->hv(error);
 	if (!manager->hv)
 		return FALSE;

@@ -503,5 +503,6 @@ void manager_stop(Manager *manager)
 	g_free(manager->config_dir);
 	g_free(manager->state_dir);
 	g_free(manager->run_dir);
+	g_free(manager->groups);
 	g_object_unref(manager->bus);
 }

@@ -52,8 +52,9 @@ static void disk_work_free(gpointer data)
 static void disk_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
 	const DiskWork *work = data;
+	const char *groups = work->vm->manager->groups;
 	gboolean ok = TRUE;
-	g_autoptr(GError) rank = NULL, kernel = NULL;
+	g_autoptr(GError) rank = NULL, limit = NULL, kernel = NULL;
 
 	(void)source, (void)cancellable;
 	for (guint i = 0; i < work->disks->len; i++) {
@@ -67,6 +68,11 @@ static void disk_thread(GTask *task, gpointer source, gpointer data, GCancellabl
 	if (work->disks->len && !disk_rank(work->qmp, work->share.nice, &rank)) {
 		ok = FALSE;
 		g_message("VM %s: its disks keep their rank: %s", work->name, rank->message);
+	}
+	if (work->kernel && groups &&
+		!disk_throttle_kernel(groups, "/sys/bus/xen-backend/devices", work->domain, work->share.disk_bps, work->share.disk_iops, &limit)) {
+		ok = FALSE;
+		g_message("VM %s: its disks that the kernel serves keep their share: %s", work->name, limit->message);
 	}
 	if (work->kernel && !disk_rank_kernel(work->domain, work->kernel, work->share.nice, &kernel)) {
 		ok = FALSE;
@@ -213,6 +219,8 @@ static gboolean share_now(gpointer data)
 	NetWork *net = g_new0(NetWork, 1);
 
 	manager->share_source = 0;
+	if (manager->groups)
+		disk_forget_groups(manager->groups);
 	*net = (NetWork){ manager, g_ptr_array_new_with_free_func(port_free) };
 	for (GList *at = running; at; at = at->next, i++) {
 		Vm *vm = at->data;

@@ -95,4 +95,13 @@ gboolean disk_rank(const char *qmp, int nice, GError **error);
 /* The same for the kernel's back end, which serves so many raw files and block devices of that domain. NOT_FOUND: the guest has not
  * connected all of them yet; those that it has are ranked. */
 gboolean disk_rank_kernel(guint domain, guint disks, int nice, GError **error);
+/* Limits of what the kernel's back end reads a second, and the same of what it writes, for each disk of that domain; 0: none. They
+ * are a control group's, GROUPS/domain-N, which its threads are moved to (cgroups(7), io.max). groups: from disk_groups().
+ * back_ends: /sys/bus/xen-backend/devices. A domain that never had a limit gets no group. Those whose threads have ended go. */
+gboolean disk_throttle_kernel(const char *groups, const char *back_ends, guint domain, guint64 bytes_per_second,
+	guint64 requests_per_second, GError **error);
+void disk_forget_groups(const char *groups);
+/* The control group that systemd gave the service which the caller is the main process of, if it is the caller's to divide
+ * (Delegate=io, DelegateSubgroup=daemon); NULL: none. */
+char *disk_groups(void);
 #endif

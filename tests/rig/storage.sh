@@ -36,6 +36,20 @@ address() { carrelctl show "$1" | awk '$1 == "eth0" {print $NF}'; }
 # The lowest rank that the kernel's back end of the VM's disks has.
 back_end_nice() { cat /proc/[0-9]*/stat 2>/dev/null | awk -v n="($(xl domid "$1").xvd" 'index($2, n) == 1 {print $19}' | sort -n | tail -n 1; }
 ranked() { [ "$(back_end_nice "$1")" = "$2" ]; }
+# The control group of these threads, and what it allows: one line when all disks have the same.
+group() { echo "/sys/fs/cgroup/system.slice/carreld.service/domain-$(xl domid "$1")"; }
+limits() { cut -d' ' -f2- "$(group "$1")/io.max" | sort -u; }
+in_group() {
+	local pid
+	for pid in $(cat /proc/[0-9]*/stat 2>/dev/null | awk -v n="($(xl domid "$1").xvd" 'index($2, n) == 1 {print $1}'); do
+		grep -qx "$pid" "$(group "$1")/cgroup.procs" || return
+	done
+}
+# slow VM DISK: its 8 MiB take three seconds at least.
+slow() {
+	local start=$SECONDS
+	in_guest "$1" "dd if=/dev/zero of=/dev/$2 bs=1M count=8 conv=notrunc,fsync 2>/dev/null" && [ $((SECONDS - start)) -ge 3 ]
+}
 state() { carrelctl show "$1" | awk '$1 == "State" {print $2}'; }
 cpu_seconds() { xl list "$1" | awk 'NR == 2 {print $6}'; }
 # uses VM AT-LEAST AT-MOST: percent of one CPU in the next ten seconds.
@@ -119,8 +133,15 @@ write thin xvda second || fail "thin cannot write what it discarded"
 start plain
 carrelctl foreground thin || fail "foreground"
 until_ok 60 "the kernel's back end of the one in the background comes last" ranked plain 13
+[ "$(limits plain)" = 'rbps=104857600 wbps=104857600 riops=2000 wiops=2000' ] || fail "it has no limits: $(limits plain)"
+in_group plain || fail "its threads are not in the group with the limits"
+for device in $(cut -d' ' -f1 "$(group plain)/io.max"); do echo "$device wbps=2097152" >"$(group plain)/io.max"; done
+for disk in xvdb xvdc; do slow plain $disk || fail "what a guest writes to $disk in the background is not held back"; done
+kill -9 "$(systemctl show -p MainPID --value carreld)"
+until_ok 60 "the manager answers after it was killed" carrelctl list
 carrelctl foreground plain || fail "foreground"
 until_ok 60 "and first on screen" ranked plain 0
+[ -z "$(limits plain)" ] || fail "it keeps limits on screen: $(limits plain)"
 carrelctl foreground --none && carrelctl shutdown plain thin || fail "shutdown"
 
 carrelctl export thin /root/thin.ova || fail "export"
@@ -149,6 +170,7 @@ carrelctl off one two || fail "off"
 for vm in plain thin again one two; do carrelctl delete --yes $vm || fail "delete $vm"; done
 [ -z "$(ls $vms | grep -vx debian)" ] || fail "left over: $(ls $vms)"
 ip -o link | grep -E 'cr-|vif-' && fail "links are left"
+[ -z "$(find /sys/fs/cgroup/system.slice/carreld.service -name 'domain-*')" ] || fail "a control group is left"
 losetup -d "$block" && rm /root/block
 [ -z "$(losetup -a)" ] || fail "loop devices are left"
 exit 0

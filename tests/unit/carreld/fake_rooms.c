@@ -226,3 +226,20 @@ gboolean disk_rank_kernel(guint domain, guint disks, int nice, GError **error)
 {
 	return share_note(domain, "kernel-nice", nice * 100 + disks, error);
 }
+
+gboolean disk_throttle_kernel(const char *groups, const char *back_ends, guint domain, guint64 bytes_per_second,
+	guint64 requests_per_second, GError **error)
+{
+	(void)groups, (void)back_ends, (void)requests_per_second;
+	return share_note(domain, "kernel-bps", bytes_per_second, error);
+}
+
+void disk_forget_groups(const char *groups)
+{
+	(void)groups;
+}
+
+char *disk_groups(void)
+{
+	return g_strdup("/sys/fs/cgroup/fake");
+}

@@ -150,6 +150,7 @@ TEST(test_shares)
 	until("play", "disk-bps", 20000000);
 	until("play", "nice", SHARE_BACKGROUND_NICE);
 	until("play", "kernel-nice", SHARE_BACKGROUND_NICE * 100 + 1);
+	until("play", "kernel-bps", 20000000);
 	until_net_has("play/eth0 in=10000000");
 	g_assert_cmpuint(fake_get("work", "disk-bps"), ==, 0);
 	fake_set("behaviour", "share-ms", 300);
@@ -166,6 +167,7 @@ TEST(test_shares)
 	g_usleep(500000);
 	fake_set("behaviour", "share-fails", 0);
 	until("play", "nice", 0);
+	until("play", "kernel-bps", 0);
 	until("work", "nice", SHARE_BACKGROUND_NICE);
 }
 

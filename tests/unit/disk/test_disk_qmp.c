@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -367,6 +368,73 @@ static void test_rank_kernel(void)
 	}
 }
 
+static void put(const char *dir, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void assert_text(const char *dir, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL), *is = NULL;
+
+	g_assert_true(g_file_get_contents(path, &is, NULL, NULL));
+	g_assert_cmpstr(is, ==, text);
+}
+
+/* A domain's device as the kernel shows it, or a group. */
+static void put_dir(const char *parent, const char *name, const char *number)
+{
+	g_autofree char *dir = g_build_filename(parent, name, NULL);
+
+	g_assert_cmpint(mkdir(dir, 0700), ==, 0);
+	if (number)
+		put(dir, "physical_device", number);
+}
+
+/* Plain files in the place of the kernel's. */
+static void test_throttle_kernel(void)
+{
+	char *groups = fresh_dir(), *back_ends = fresh_dir();
+	g_autofree char *group = g_build_filename(groups, "domain-40773", NULL), *number = NULL;
+	GPid pid = play_thread("40773.xvdb-0");
+
+	while (!named(pid, "40773.xvdb-0"))
+		g_usleep(1000);
+	put_dir(back_ends, "vbd-40773-51712", "\n"); /* not connected, or QEMU's */
+	put_dir(back_ends, "vbd-40773-51728", "fd:1f\n");
+	put_dir(back_ends, "vbd-4077-51728", "7:1\n");
+	put_dir(back_ends, "vif-40773-0", NULL);
+	assert_works(disk_throttle_kernel(groups, back_ends, 40773, 0, 0, &error)); /* nothing to do */
+	g_assert_false(g_file_test(group, G_FILE_TEST_EXISTS));
+	assert_fails(disk_throttle_kernel(groups, back_ends, 40773, 1, 0, &error), DISK_ERROR_NOT_FOUND);
+	g_assert_false(g_file_test(group, G_FILE_TEST_EXISTS));
+	put(groups, "cgroup.subtree_control", "");
+	assert_fails(disk_throttle_kernel(groups, back_ends, 40773, 1, 0, &error), DISK_ERROR_NOT_FOUND); /* no io.max in it */
+	assert_text(groups, "cgroup.subtree_control", "+io");
+	put(group, "io.max", "");
+	put(group, "cgroup.procs", "");
+	assert_works(disk_throttle_kernel(groups, back_ends, 40773, 8 * MIB, 200, &error));
+	assert_text(group, "io.max", "253:31 rbps=8388608 wbps=8388608 riops=200 wiops=200");
+	number = g_strdup_printf("%d", (int)pid);
+	assert_text(group, "cgroup.procs", number);
+	put(group, "io.max", "");
+	assert_works(disk_throttle_kernel(groups, back_ends, 40773, 0, 0, &error));
+	assert_text(group, "io.max", "253:31 rbps=max wbps=max riops=max wiops=max");
+	disk_forget_groups(groups); /* it is not empty */
+	g_assert_true(g_file_test(group, G_FILE_TEST_EXISTS));
+	put_dir(groups, "domain-40774", NULL);
+	put_dir(groups, "daemon", NULL);
+	disk_forget_groups(groups);
+	put_dir(groups, "domain-40774", NULL); /* it had gone */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	g_assert_true(run_ok((const char *const[]){"rm", "-rf", groups, back_ends, NULL}, NULL));
+	g_free(groups);
+	g_free(back_ends);
+}
+
 /* A chain that bites its tail, and answers of other types than promised. */
 static void test_lies(void)
 {
@@ -450,6 +518,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/disk/qmp/throttle", test_throttle);
 	g_test_add_func("/disk/qmp/rank", test_rank);
 	g_test_add_func("/disk/qmp/rank-kernel", test_rank_kernel);
+	g_test_add_func("/disk/qmp/throttle-kernel", test_throttle_kernel);
 	g_test_add_func("/disk/qmp/lies", test_lies);
 	g_test_add_func("/disk/qmp/stall", test_stall);
 	return g_test_run();
