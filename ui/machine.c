@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings of this machine, its power, and the passphrase of an encrypted desktop. */
+/* Settings of this machine, and its power. */
 #include "ui.h"
 
 #include "format.h"
@@ -206,82 +206,5 @@ Sheet *power_sheet(Ui *ui)
 			"started again by itself; try again in a moment."), "hint"));
 	gtk_widget_show_all(sheet->body);
 	ui_sheet_push(ui, sheet->panel, gtk_widget_get_sensitive(sleep) ? sleep : NULL);
-	return sheet;
-}
-
-/* ---- passphrase ---- */
-
-typedef struct {
-	Ui *ui;
-	CarrelVm1 *vm;
-	Sheet *sheet;
-	const char *method;
-	GtkWidget *entry, *go, *problem;
-} Passphrase;
-
-static void on_opened(Ui *ui, const char *job, const GError *error, gpointer owner)
-{
-	(void)job;
-	Passphrase *passphrase = g_object_get_data(owner, "carrel-passphrase");
-	if (!error) {
-		ui_sheet_pop(ui, GTK_WIDGET(owner));
-		return;
-	}
-	g_autofree char *text = error_text(error);
-	ui_set_text(passphrase->problem, text);
-	gtk_widget_show(passphrase->problem);
-	gtk_widget_set_sensitive(passphrase->entry, TRUE);
-	gtk_entry_set_text(GTK_ENTRY(passphrase->entry), "");
-	gtk_widget_grab_focus(passphrase->entry);
-}
-
-static void on_passphrase(Passphrase *passphrase)
-{
-	GVariantBuilder options;
-	const char *text = gtk_entry_get_text(GTK_ENTRY(passphrase->entry));
-	if (!text[0])
-		return;
-	g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&options, "{sv}", "passphrase", g_variant_new_string(text));
-	gtk_widget_set_sensitive(passphrase->entry, FALSE);
-	ui_call(passphrase->ui, passphrase->vm, passphrase->method, g_variant_new("(a{sv})", &options), on_opened, passphrase->sheet->panel);
-}
-
-static void on_typed(Passphrase *passphrase)
-{
-	gtk_widget_set_sensitive(passphrase->go, gtk_entry_get_text_length(GTK_ENTRY(passphrase->entry)) > 0);
-}
-
-static void passphrase_free(gpointer data)
-{
-	Passphrase *passphrase = data;
-	g_object_unref(passphrase->vm);
-	g_free(passphrase);
-}
-
-Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm, const char *method)
-{
-	gboolean start = g_str_equal(method, "Start");
-	g_autofree char *title = vm_title(vm);
-	g_autofree char *quoted = text_quote(title, TITLE_MAX_LENGTH);
-	g_autofree char *text = g_strdup_printf(start ? _("%s is encrypted. Its passphrase opens it until it is shut down.")
-		: _("%s is encrypted. Its passphrase opens its disks until you lock them, or it has run."), quoted);
-	Passphrase *passphrase = g_new0(Passphrase, 1);
-	Sheet *sheet = sheet_new(ui, "key", _("Passphrase"), 480);
-	*passphrase = (Passphrase){.ui = ui, .vm = g_object_ref(vm), .sheet = sheet, .method = method};
-	g_object_set_data_full(G_OBJECT(sheet->panel), "carrel-passphrase", passphrase, passphrase_free);
-	passphrase->entry = ui_secret_entry(_("Passphrase"));
-	passphrase->problem = ui_paragraph("", "problem");
-	gtk_widget_set_no_show_all(passphrase->problem, TRUE);
-	gtk_container_add(GTK_CONTAINER(sheet->body), ui_paragraph(text, NULL));
-	gtk_container_add(GTK_CONTAINER(sheet->body), passphrase->entry);
-	gtk_container_add(GTK_CONTAINER(sheet->body), passphrase->problem);
-	gtk_widget_show_all(sheet->body);
-	passphrase->go = sheet_action(sheet, ui_button(NULL, start ? _("Start") : _("Unlock"), "primary"));
-	gtk_widget_set_sensitive(passphrase->go, FALSE);
-	g_signal_connect_swapped(passphrase->entry, "changed", G_CALLBACK(on_typed), passphrase);
-	g_signal_connect_swapped(passphrase->entry, "activate", G_CALLBACK(on_passphrase), passphrase);
-	g_signal_connect_swapped(passphrase->go, "clicked", G_CALLBACK(on_passphrase), passphrase);
-	ui_sheet_push(ui, sheet->panel, passphrase->entry);
 	return sheet;
 }

@@ -13,14 +13,14 @@
 #define STEP_MIB       256
 #define MEMORY_DEFAULT 2048
 #define VCPUS_DEFAULT  2
-#define PASSPHRASE_MIN 8
 
 typedef struct {
 	Ui *ui;
 	Sheet *sheet;
 	GtkWidget *steps, *back, *go, *close;
 	GtkWidget *templates, *title, *name, *name_hint, *palette;
-	GtkWidget *memory, *memory_value, *vcpus, *vcpus_value, *autostart, *encrypted, *secrets, *secret, *again, *secret_hint;
+	GtkWidget *memory, *memory_value, *vcpus, *vcpus_value, *autostart, *encrypted, *secrets;
+	SecretPair pair;
 	GtkWidget *bar, *stage, *outcome;
 	GStrv taken;
 	char *template;
@@ -40,15 +40,10 @@ static gboolean step_is(NewVm *new, const char *step)
 
 static gboolean secrets_fit(NewVm *new)
 {
-	const char *secret = gtk_entry_get_text(GTK_ENTRY(new->secret)), *again = gtk_entry_get_text(GTK_ENTRY(new->again));
-	gboolean on = gtk_switch_get_active(GTK_SWITCH(new->encrypted));
-	gboolean short_one = g_utf8_strlen(secret, -1) < PASSPHRASE_MIN, same = strcmp(secret, again) == 0;
+	gboolean on = gtk_switch_get_active(GTK_SWITCH(new->encrypted)), fits = secret_pair_fits(&new->pair);
 	gtk_revealer_set_reveal_child(GTK_REVEALER(new->secrets), on);
 	gtk_widget_set_sensitive(gtk_bin_get_child(GTK_BIN(new->secrets)), on);
-	g_autofree char *least = g_strdup_printf(_("At least %d characters. Without it nobody can open the desktop, not even you."), PASSPHRASE_MIN);
-	ui_set_text(new->secret_hint, !short_one && !same ? _("The two passphrases differ.") : least);
-	ui_set_class(new->secret_hint, "problem", again[0] && !same);
-	return !on || (!short_one && same);
+	return !on || fits;
 }
 
 static void check(NewVm *new)
@@ -102,7 +97,7 @@ static GVariant *options_of(NewVm *new)
 	g_variant_builder_add(&options, "{sv}", "autostart", g_variant_new_boolean(gtk_switch_get_active(GTK_SWITCH(new->autostart))));
 	if (encrypted) {
 		g_variant_builder_add(&options, "{sv}", "encrypted", g_variant_new_boolean(TRUE));
-		g_variant_builder_add(&options, "{sv}", "passphrase", g_variant_new_string(gtk_entry_get_text(GTK_ENTRY(new->secret))));
+		g_variant_builder_add(&options, "{sv}", "passphrase", g_variant_new_string(gtk_entry_get_text(GTK_ENTRY(new->pair.secret))));
 	}
 	return g_variant_new("(ss@a{sv})", gtk_entry_get_text(GTK_ENTRY(new->name)), new->template, g_variant_builder_end(&options));
 }
@@ -267,18 +262,11 @@ static GtkWidget *secret_part(NewVm *new)
 {
 	GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 8);
 	new->secrets = gtk_revealer_new();
-	new->secret = ui_secret_entry(_("Passphrase"));
-	new->again = ui_secret_entry(_("Passphrase again"));
-	gtk_entry_set_placeholder_text(GTK_ENTRY(new->secret), _("Passphrase"));
-	gtk_entry_set_placeholder_text(GTK_ENTRY(new->again), _("Passphrase again"));
-	new->secret_hint = ui_paragraph("", "hint");
-	gtk_container_add(GTK_CONTAINER(box), new->secret);
-	gtk_container_add(GTK_CONTAINER(box), new->again);
-	gtk_container_add(GTK_CONTAINER(box), new->secret_hint);
+	new->pair = secret_pair_new(box, _("Passphrase"), _("Passphrase again"));
 	gtk_widget_set_margin_bottom(box, 12);
 	gtk_container_add(GTK_CONTAINER(new->secrets), box);
-	g_signal_connect_swapped(new->secret, "changed", G_CALLBACK(check), new);
-	g_signal_connect_swapped(new->again, "changed", G_CALLBACK(check), new);
+	g_signal_connect_swapped(new->pair.secret, "changed", G_CALLBACK(check), new);
+	g_signal_connect_swapped(new->pair.again, "changed", G_CALLBACK(check), new);
 	return new->secrets;
 }
 

@@ -96,7 +96,15 @@ Sheet *new_vm_sheet(Ui *ui);
 Sheet *vm_settings_sheet(Ui *ui, CarrelVm1 *vm);
 Sheet *machine_sheet(Ui *ui);
 Sheet *power_sheet(Ui *ui);
+
+/* passphrase.c */
+typedef struct {
+	GtkWidget *secret, *again, *hint;
+} SecretPair;
+SecretPair secret_pair_new(GtkWidget *box, const char *name, const char *name_again); /* the widgets are in box */
+gboolean secret_pair_fits(const SecretPair *pair); /* long enough, and twice the same; the hint says what is not */
 Sheet *passphrase_sheet(Ui *ui, CarrelVm1 *vm, const char *method); /* of an encrypted VM, for its Start or Unlock */
+Sheet *passphrase_change_sheet(Ui *ui, CarrelVm1 *vm);
 GtkWidget *lock_new(Ui *ui); /* what one screen shows while locked */
 void lock_focus(GtkWidget *lock);
 GtkWidget *notices_new(Ui *ui);

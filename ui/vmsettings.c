@@ -428,6 +428,21 @@ static GtkWidget *sound_group(Settings *settings)
 	return group;
 }
 
+static void on_passphrase(Settings *settings)
+{
+	passphrase_change_sheet(settings->ui, settings->vm);
+}
+
+static GtkWidget *encrypted_row(Settings *settings)
+{
+	GtkWidget *change;
+	if (!carrel_vm1_get_encrypted(settings->vm))
+		return ui_row(_("Encrypted"), NULL, ui_label(_("No"), "dim"));
+	change = ui_button("key", _("Change the passphrase"), NULL);
+	g_signal_connect_swapped(change, "clicked", G_CALLBACK(on_passphrase), settings);
+	return ui_row(_("Encrypted"), NULL, change);
+}
+
 static GtkWidget *general_page(Settings *settings)
 {
 	GtkWidget *page = gtk_box_new(GTK_ORIENTATION_VERTICAL, 16), *group = ui_group(NULL), *facts = ui_group(NULL);
@@ -443,8 +458,7 @@ static GtkWidget *general_page(Settings *settings)
 	gtk_container_add(GTK_CONTAINER(group), ui_row(_("Start with the machine"), NULL, settings->autostart));
 	g_autofree char *name = text_safe(carrel_vm1_get_name(settings->vm), NAME_MAX_LENGTH);
 	gtk_container_add(GTK_CONTAINER(facts), ui_row(_("Short name"), NULL, ui_label(name, "dim")));
-	gtk_container_add(GTK_CONTAINER(facts), ui_row(_("Encrypted"), NULL,
-		ui_label(carrel_vm1_get_encrypted(settings->vm) ? _("Yes") : _("No"), "dim")));
+	gtk_container_add(GTK_CONTAINER(facts), encrypted_row(settings));
 	gtk_container_add(GTK_CONTAINER(page), group);
 	gtk_container_add(GTK_CONTAINER(page), sound_group(settings));
 	gtk_container_add(GTK_CONTAINER(page), facts);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What others say of disks: the head of an image, QEMU's block graph. */
+#include "input.h"
 #include "internal.h"
-#include <stdint.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_header(const uint8_t *data, size_t size)
 {

@@ -3,29 +3,18 @@
 #ifndef FUZZ_MUTATE_H
 #define FUZZ_MUTATE_H
 
+#include "input.h"
 #include <glib.h>
-#include <stdint.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static inline guint64 mutate_take(const uint8_t **p, const uint8_t *end, guint bytes)
-{
-	guint64 v = 0;
-
-	for (guint i = 0; i < bytes && *p < end; i++)
-		v |= (guint64)*(*p)++ << 8 * i;
-	return v;
-}
 
 /* data tells what to do to bytes: where, what, how much; words are what else may be put in. */
 static inline void mutate(GByteArray *bytes, const uint8_t *data, size_t size, const char *const *words, gsize n)
 {
-	const uint8_t *end = data + size;
+	struct input in = {data, data + size};
 
-	for (guint step = 0; step < 12 && data < end && bytes->len < 1 << 16; step++) {
-		guint at = (guint)mutate_take(&data, end, 2) % (bytes->len + 1), what = (guint)mutate_take(&data, end, 1);
-		guint length = (guint)mutate_take(&data, end, 1), rest = bytes->len - at;
+	for (guint step = 0; step < 12 && in.p < in.end && bytes->len < 1 << 16; step++) {
+		guint at = (guint)take(&in, 2) % (bytes->len + 1), what = (guint)take(&in, 1);
+		guint length = (guint)take(&in, 1), rest = bytes->len - at;
 		const char *word = n ? words[length % n] : "";
 		guint8 raw[16];
 
@@ -50,7 +39,7 @@ static inline void mutate(GByteArray *bytes, const uint8_t *data, size_t size, c
 		case 4:
 			length %= sizeof(raw);
 			for (guint i = 0; i < length; i++)
-				raw[i] = (guint8)mutate_take(&data, end, 1);
+				raw[i] = (guint8)take(&in, 1);
 			memcpy(bytes->data + at, raw, MIN(length, rest));
 			break;
 		}

@@ -129,6 +129,9 @@ static void take_settings(Ui *ui, GtkWidget *stage)
 	passphrase_sheet(ui, ui_model_vm_named(ui->model, "bank"), "Start");
 	take(stage, "passphrase");
 	ui_sheets_close(ui);
+	passphrase_change_sheet(ui, ui_model_vm_named(ui->model, "bank"));
+	take(stage, "new-passphrase");
+	ui_sheets_close(ui);
 	vm_delete(ui, ui_model_vm_named(ui->model, "bank"));
 	take(stage, "confirm");
 	ui_sheets_close(ui);

@@ -218,6 +218,33 @@ static void test_passphrase(Fixture *f, gconstpointer data)
 	WAIT_FOR(!f->ui->sheets);
 }
 
+static void test_passphrase_change(Fixture *f, gconstpointer data)
+{
+	(void)data;
+	Sheet *settings = vm_settings_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"));
+	click(settings->panel, "Change the passphrase");
+	GtkWidget *sheet = panel(f), *go = find(sheet, GTK_TYPE_BUTTON, "Change");
+	g_assert_false(gtk_widget_get_sensitive(go));
+	type_into(sheet, "Passphrase", "wrong");
+	type_into(sheet, "New passphrase", "battery");
+	type_into(sheet, "New passphrase again", "battery");
+	g_assert_false(gtk_widget_get_sensitive(go)); /* it is short */
+	type_into(sheet, "New passphrase", "battery staple");
+	g_assert_true(says(sheet, "differ"));
+	g_assert_false(gtk_widget_get_sensitive(go));
+	type_into(sheet, "New passphrase again", "battery staple");
+	f->fake->refuse = g_strdup("bank: the passphrase is wrong");
+	click(sheet, "Change");
+	g_assert_true(called(f, "bank.ChangePassphrase({'passphrase': <'wrong'>, 'new-passphrase': <'battery staple'>},)"));
+	WAIT_FOR(says(sheet, "the passphrase is wrong"));
+	g_assert_false(gtk_widget_get_sensitive(go)); /* the old one is to be typed again, the new one is still there */
+	g_clear_pointer(&f->fake->refuse, g_free);
+	type_into(sheet, "Passphrase", "right one");
+	click(sheet, "Change");
+	g_assert_true(called(f, "bank.ChangePassphrase({'passphrase': <'right one'>, 'new-passphrase': <'battery staple'>},)"));
+	WAIT_FOR(panel(f) == settings->panel);
+}
+
 static void test_devices(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -649,6 +676,8 @@ static void test_names(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(check_names(panel(f), "new"), >=, 15);
 	passphrase_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"), "Unlock");
 	check_names(panel(f), "passphrase");
+	passphrase_change_sheet(f->ui, ui_model_vm_named(f->ui->model, "bank"));
+	check_names(panel(f), "new passphrase");
 	vm_delete(f->ui, ui_model_vm_named(f->ui->model, "bank"));
 	check_names(panel(f), "question");
 	ui_notify(f->ui, "info", NULL, "Hello");
@@ -716,6 +745,7 @@ int main(int argc, char **argv)
 	ADD(arrows);
 	ADD(start);
 	ADD(passphrase);
+	ADD(passphrase_change);
 	ADD(devices);
 	ADD(refused);
 	ADD(menu);
